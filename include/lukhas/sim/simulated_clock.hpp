@@ -1,0 +1,90 @@
+// SimulatedClock: the World behind a simulation's Environment. Virtual time, timers in the loop, chance from the seed.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "lukhas/async/split_mix.hpp"
+#include "lukhas/async/world.hpp"
+#include "lukhas/sim/loop.hpp"
+
+namespace lukhas::detail {
+
+class SimulatedTimer final : public WorldTimer {
+ public:
+  explicit SimulatedTimer(std::shared_ptr<Loop> loop) : loop_(std::move(loop)) {}
+  ~SimulatedTimer() override { cancel(); }
+
+  // The callback is posted to the executor that the timer was made for, as the real timer does.
+  void arm(TimePoint when, UniqueFunction<void()> callback) override {
+    cancel();
+    key_ = loop_->addTimer(when, std::move(callback));
+  }
+  void cancel() noexcept override {
+    if (key_) loop_->removeTimer(*std::exchange(key_, std::nullopt));
+  }
+
+ private:
+  std::shared_ptr<Loop> loop_;
+  std::optional<Loop::TimerKey> key_;
+};
+
+// Jobs run one at a time, each as an item of the loop: between other coroutines' steps, never inside the submitting call.
+class SimulatedLane final : public WorldLane {
+ public:
+  explicit SimulatedLane(std::shared_ptr<Loop> loop) : state_(std::make_shared<State>(State{std::move(loop), {}, false})) {}
+  ~SimulatedLane() override { state_->jobs.clear(); }
+
+  void submit(UniqueFunction<void()> job) override {
+    state_->jobs.push_back(std::move(job));
+    schedule(state_);
+  }
+
+ private:
+  struct State {
+    std::shared_ptr<Loop> loop;
+    std::deque<UniqueFunction<void()>> jobs;
+    bool scheduled = false;
+  };
+
+  static void schedule(const std::shared_ptr<State>& state) {
+    if (state->scheduled || state->jobs.empty()) return;
+    state->scheduled = true;
+    state->loop->push([state] {
+      state->scheduled = false;
+      if (state->jobs.empty()) return;
+      UniqueFunction<void()> job = std::move(state->jobs.front());
+      state->jobs.pop_front();
+      job();
+      schedule(state);
+    });
+  }
+
+  std::shared_ptr<State> state_;
+};
+
+class SimulatedClock final : public World {
+ public:
+  SimulatedClock(std::shared_ptr<Loop> loop, std::uint64_t seed) : loop_(std::move(loop)), chance_(seed) {}
+
+  TimePoint now() const noexcept override { return loop_->now(); }
+  WallTime wallNow() const noexcept override {
+    return WallTime(std::chrono::sys_days{std::chrono::year{2026} / 1 / 1}) + loop_->now().time_since_epoch();
+  }
+  std::uint64_t random() noexcept override { return chance_.next(); }
+  std::unique_ptr<WorldTimer> makeTimer(const asio::any_io_executor&) override {
+    return std::make_unique<SimulatedTimer>(loop_);
+  }
+  std::unique_ptr<WorldLane> makeLane(const asio::any_io_executor&, std::string) override {
+    return std::make_unique<SimulatedLane>(loop_);
+  }
+
+ private:
+  std::shared_ptr<Loop> loop_;
+  SplitMix chance_;
+};
+
+}  // namespace lukhas::detail
