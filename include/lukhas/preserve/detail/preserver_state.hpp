@@ -1,0 +1,218 @@
+// The preserver's memory: participants, live transactions, decisions that are not applied everywhere, and accounts.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "lukhas/async/wait_list.hpp"
+#include "lukhas/core/histogram.hpp"
+#include "lukhas/core/signal.hpp"
+#include "lukhas/journal/journal.hpp"
+#include "lukhas/preserve/context_snapshot.hpp"
+#include "lukhas/preserve/coordinator_machine.hpp"
+#include "lukhas/preserve/decision_log.hpp"
+#include "lukhas/preserve/participant.hpp"
+#include "lukhas/preserve/preserve_error.hpp"
+#include "lukhas/preserve/preserver_options.hpp"
+#include "lukhas/preserve/transaction_id.hpp"
+
+namespace lukhas::detail {
+
+using ParticipantPtr = std::shared_ptr<Participant>;
+
+// One call of preserveContext or forget, from its place in the context's queue to its answer.
+struct Transaction {
+  Transaction(const Environment& environment, StoredContext stored, std::vector<ParticipantPtr> named)
+      : context(std::move(stored)),
+        participants(std::move(named)),
+        machine(participants.size()),
+        progress(environment),
+        begun(environment),
+        ended(environment) {}
+
+  StoredContext context;
+  const std::vector<ParticipantPtr> participants;
+  std::shared_ptr<Transaction> predecessor;  // the transaction of this context that came before, until it has ended
+
+  // Guarded by the state's mutex.
+  CoordinatorMachine machine;
+  CoordinatorMachine::Action action = CoordinatorMachine::Action::wait;  // what the machine asked for last
+  std::string refusedBy;  // the participant whose "no" it was
+  std::string cause;
+  std::size_t tellsUnderWay = 0;
+
+  std::atomic<bool> callerLeft = false;  // before the decision this means abort; after it, nothing
+  std::atomic<bool> hasBegun = false;
+  std::atomic<bool> hasEnded = false;
+  WaitList progress;  // a vote came, a participant is done, or the caller left
+  WaitList begun;
+  WaitList ended;
+};
+
+// A decision that is not applied everywhere yet.
+struct OpenDecision {
+  Decision decision;
+  Lsn lsn{};
+  std::set<std::string> remaining;              // participants that have not done it
+  std::map<std::string, std::string> refusals;  // participant → cause: it will not do it by itself
+};
+
+// An intent without a decision, as the last comparison found it.
+struct SeenIntent {
+  InDoubtTransaction transaction;
+  TimePoint firstSeen;
+};
+
+struct PreserverState {
+  PreserverState(Environment env, AtomicContextPreserverOptions given)
+      : environment(std::move(env)), options(std::move(given)), history(options.historyEntries), wake(environment), idle(environment) {}
+
+  const Environment environment;
+  const AtomicContextPreserverOptions options;
+
+  mutable std::mutex mutex;
+  bool accepting = false;  // between start() and stop()
+  bool stopping = false;
+  std::unique_ptr<Journal> journal;
+  std::uint64_t nextSequence = 1;
+  std::map<std::string, ParticipantPtr> participants;
+  std::map<std::string, std::shared_ptr<Transaction>> live;               // by transaction id
+  std::set<std::string> unknownOutcome;                                   // never touched again in this life
+  std::unordered_map<std::string, std::shared_ptr<Transaction>> newest;   // by context: the end of its queue
+  std::map<std::string, OpenDecision> decided;                            // by transaction id
+  std::map<std::string, std::deque<TransactionRef>> backlog;              // by participant: commits to be told
+  std::map<std::pair<std::string, std::string>, SeenIntent> seenIntents;  // by participant and transaction id
+  DecisionHistory history;
+  PreserverMetrics counters;
+  LatencyHistogram latency;
+
+  WaitList wake;  // backlog grew, a participant was added, or stopping
+  WaitList idle;  // a transaction ended
+
+  Signal<TransactionPrepared> onPrepared;
+  Signal<TransactionCommitted> onCommitted;
+  Signal<TransactionRolledBack> onRollback;
+  Signal<TransactionRecovered> onRecovered;
+  Signal<InDoubtTransaction> onInDoubt;
+
+  [[nodiscard]] bool isStopping() const {
+    const std::lock_guard lock(mutex);
+    return stopping;
+  }
+  [[nodiscard]] bool isIdle() const {
+    const std::lock_guard lock(mutex);
+    return live.size() == unknownOutcome.size();
+  }
+
+  [[nodiscard]] ParticipantPtr find(const std::string& name) const {
+    const std::lock_guard lock(mutex);
+    const auto found = participants.find(name);
+    return found == participants.end() ? nullptr : found->second;
+  }
+  [[nodiscard]] std::vector<ParticipantPtr> allParticipants() const {
+    const std::lock_guard lock(mutex);
+    std::vector<ParticipantPtr> all;
+    all.reserve(participants.size());
+    for (const auto& [name, participant] : participants) all.push_back(participant);
+    return all;
+  }
+
+  // Whether the log has the decision to commit this transaction. With the mutex held.
+  [[nodiscard]] bool isDecided(const TransactionRef& transaction) const {
+    if (decided.contains(transaction.transactionId)) return true;
+    for (const HistoryEntry& entry : history.of(transaction.contextId)) {
+      if (entry.transactionId == transaction.transactionId) return true;
+    }
+    return false;
+  }
+  [[nodiscard]] std::optional<TransactionId> ownId(std::string_view transactionId) const {
+    std::optional<TransactionId> id = TransactionId::parse(transactionId);
+    if (!id || id->nameSpace != options.nameSpace || id->coordinator != journal->uuid()) return std::nullopt;
+    return id;
+  }
+
+  // A participant has applied a decision. The last one ends it; the log may then be shortened.
+  void markDone(const std::string& transactionId, const std::string& participant) {
+    const std::lock_guard lock(mutex);
+    const auto found = decided.find(transactionId);
+    if (found == decided.end()) return;
+    found->second.remaining.erase(participant);
+    found->second.refusals.erase(participant);
+    if (!found->second.remaining.empty()) return;
+    decided.erase(found);
+    try {
+      (void)journal->append(static_cast<std::uint8_t>(DecisionRecord::end), toBytes(transactionId));
+      journal->dropBefore(firstNeeded());
+    } catch (const Error&) {
+      // A log that takes no more records ends nothing: the next start finds the decision again and repeats the commits,
+      // which are idempotent. Every later transaction is told of the log's state.
+    }
+  }
+
+  // The participant will not do it by itself: set aside, so that it does not hold up others.
+  void markRefused(const std::string& transactionId, const std::string& participant, const std::string& cause) {
+    std::optional<InDoubtTransaction> doubt;
+    {
+      const std::lock_guard lock(mutex);
+      const auto found = decided.find(transactionId);
+      if (found == decided.end()) return;
+      found->second.refusals[participant] = cause;
+      doubt = describe(found->second);
+    }
+    onInDoubt.emit(*doubt);
+  }
+
+  void handOver(const TransactionRef& transaction, const std::string& participant) {
+    {
+      const std::lock_guard lock(mutex);
+      backlog[participant].push_back(transaction);
+    }
+    wake.resumeAll();
+  }
+
+  // With the mutex held.
+  [[nodiscard]] static InDoubtTransaction describe(const OpenDecision& open) {
+    InDoubtTransaction doubt;
+    doubt.transactionId = open.decision.transaction.transactionId;
+    doubt.contextId = open.decision.transaction.contextId;
+    doubt.version = open.decision.transaction.version;
+    doubt.participants.assign(open.remaining.begin(), open.remaining.end());
+    if (!open.refusals.empty()) {
+      doubt.reason = InDoubtTransaction::Reason::refused;
+      doubt.cause = open.refusals.begin()->first + ": " + open.refusals.begin()->second;
+    }
+    return doubt;
+  }
+
+ private:
+  // The oldest record that a restart would need. With the mutex held.
+  [[nodiscard]] Lsn firstNeeded() const {
+    Lsn first = journal->nextLsn();
+    for (const auto& [id, open] : decided) first = std::min(first, open.lsn);
+    return first;
+  }
+};
+
+// The cause of a failure in one line, for details and events.
+[[nodiscard]] inline std::string causeOf(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& failure) {
+    return failure.what();
+  } catch (...) {
+    return "an exception that is not a std::exception";
+  }
+}
+
+}  // namespace lukhas::detail

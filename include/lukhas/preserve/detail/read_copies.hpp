@@ -1,0 +1,73 @@
+// Reading one context from every participant, and choosing the newest state that is certain.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "lukhas/async/child_task.hpp"
+#include "lukhas/preserve/detail/preserver_state.hpp"
+
+namespace lukhas::detail {
+
+using CopiesByParticipant = std::vector<std::pair<ParticipantPtr, ContextCopies>>;
+
+// Asks all registered participants in parallel. Any that does not answer in time is an error that names it: the newest
+// state may be held by that one alone, and an older one would be a stale read.
+inline asio::awaitable<CopiesByParticipant> readCopies(std::shared_ptr<PreserverState> state, std::string contextId) {
+  const TimePoint deadline = state->environment.after(state->options.prepareTimeout);
+  const std::vector<ParticipantPtr> participants = state->allParticipants();
+  std::vector<ChildTask<ContextCopies>> reads;
+  reads.reserve(participants.size());
+  for (const ParticipantPtr& participant : participants) {
+    std::string id = contextId;
+    reads.emplace_back(state->environment, participant->read(std::move(id)));
+  }
+  CopiesByParticipant copies;
+  copies.reserve(participants.size());
+  for (std::size_t i = 0; i < reads.size(); ++i) {
+    std::string cause;
+    try {
+      std::optional<ContextCopies> copy = co_await reads[i].joinUntil(deadline);
+      if (copy) {
+        copies.emplace_back(participants[i], std::move(*copy));
+        continue;
+      }
+      cause = "no answer in time";
+    } catch (const Error& error) {
+      if (error.code() == asio::error::operation_aborted) throw;
+      cause = error.what();
+    } catch (const std::exception& error) {
+      cause = error.what();
+    }
+    const std::string& name = participants[i]->name();
+    nlohmann::json details{{"participant", name}, {"contextId", contextId}, {"cause", cause}};
+    throw Error(PreserveErrc::participant_unavailable, fmt::format("participant '{}' cannot be read: {}", name, cause),
+                std::move(details));
+  }
+  co_return copies;
+}
+
+// The states among `copies` that are committed: what participants call committed, and intents whose decision is in the log.
+inline std::vector<const StoredContext*> certainStates(const PreserverState& state, const CopiesByParticipant& copies) {
+  std::vector<const StoredContext*> states;
+  const std::lock_guard lock(state.mutex);
+  for (const auto& [participant, copy] : copies) {
+    if (copy.committed) states.push_back(&*copy.committed);
+    if (copy.intent && state.isDecided(TransactionRef(*copy.intent))) states.push_back(&*copy.intent);
+  }
+  return states;
+}
+
+inline std::uint64_t newestVersion(const std::vector<const StoredContext*>& states) {
+  std::uint64_t newest = 0;
+  for (const StoredContext* stored : states) newest = std::max(newest, stored->version);
+  return newest;
+}
+
+}  // namespace lukhas::detail
