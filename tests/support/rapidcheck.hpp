@@ -1,5 +1,5 @@
-// Properties as Catch2 test cases, whatever the major version of Catch2. A failing property prints its counterexample and
-// the configuration that replays it (RC_PARAMS).
+// Properties as Catch2 test cases, whatever the major version of Catch2. A failing property prints its
+// counterexample and the configuration that replays it (RC_PARAMS).
 #pragma once
 
 #include <sstream>

@@ -18,10 +18,11 @@ namespace lukhas {
 //   auto sync = [file] { file->syncNow(); };
 //   co_await lane.run(sync);
 //
-// The job runs on the lane's own thread (in the simulated world: in place, at a moment of the simulation's choice); the
-// caller continues on its own executor with the job's result or exception. A cancelled caller gets operation_aborted at
-// once; the job still runs to its end, so it must own what it uses. Destroying the lane waits for the job that is
-// running, drops the others, and their callers get Errc::closed. Any thread may call.
+// The job runs on the lane's own thread (in the simulated world: in place, at a moment of the simulation's
+// choice); the caller continues on its own executor with the job's result or exception. A cancelled caller
+// gets operation_aborted at once; the job still runs to its end, so it must own what it uses. Destroying the
+// lane waits for the job that is running, drops the others, and their callers get Errc::closed. Any thread
+// may call.
 class BlockingLane {
  public:
   BlockingLane(Environment environment, std::string name)
@@ -61,7 +62,8 @@ class BlockingLane {
     Ticket(Ticket&&) noexcept = default;
     ~Ticket() {
       if (!call) return;
-      call->error = std::make_exception_ptr(Error(Errc::closed, "the lane was destroyed before the job began"));
+      call->error =
+          std::make_exception_ptr(Error(Errc::closed, "the lane was destroyed before the job began"));
       call->finish();
     }
 

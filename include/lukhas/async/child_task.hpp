@@ -1,4 +1,5 @@
-// ChildTask: an awaitable that runs beside its parent, with a handle to wait for it, bound its time, and cancel it.
+// ChildTask: an awaitable that runs beside its parent, with a handle to wait for it, bound its time, and
+// cancel it.
 #pragma once
 
 #include <exception>
@@ -27,12 +28,12 @@ namespace lukhas {
 //   std::optional<Vote> in = co_await vote.joinUntil(deadline);  // nullopt: the time is over
 //   // leaving the scope cancels a child that still runs
 //
-// The parent never waits longer than it asked to: a child that does not react to cancellation goes on by itself, and what
-// it still gives is dropped. The child runs on a strand of its own, because Asio's cancellation slots must not be emitted
-// and assigned at once; the parent continues on its own executor.
+// The parent never waits longer than it asked to: a child that does not react to cancellation goes on by
+// itself, and what it still gives is dropped. The child runs on a strand of its own, because Asio's
+// cancellation slots must not be emitted and assigned at once; the parent continues on its own executor.
 //
-// join(): the child's result, or its exception. Cancelling the parent ends the join with operation_aborted. After
-// detach() the destructor leaves the child running.
+// join(): the child's result, or its exception. Cancelling the parent ends the join with operation_aborted.
+// After detach() the destructor leaves the child running.
 template <class T>
 class ChildTask {
  public:
@@ -60,12 +61,15 @@ class ChildTask {
     co_return state->take();
   }
 
-  // The same, or nullopt (for void: false) at the deadline; the child goes on then, until cancel() or the destructor.
-  using JoinResult = std::conditional_t<std::is_void_v<T>, bool, std::optional<std::conditional_t<std::is_void_v<T>, bool, T>>>;
+  // The same, or nullopt (for void: false) at the deadline; the child goes on then, until cancel() or the
+  // destructor.
+  using JoinResult = std::conditional_t<std::is_void_v<T>, bool,
+                                        std::optional<std::conditional_t<std::is_void_v<T>, bool, T>>>;
   [[nodiscard]] asio::awaitable<JoinResult> joinUntil(TimePoint deadline) {
     const std::shared_ptr<State> state = state_;
     State* const shared = state.get();
-    const WaitResult result = co_await state->finished.waitUntil(deadline, [shared] { return shared->isDone(); });
+    const WaitResult result =
+        co_await state->finished.waitUntil(deadline, [shared] { return shared->isDone(); });
     if (result == WaitResult::timed_out) co_return JoinResult{};
     if constexpr (std::is_void_v<T>) {
       state->take();
@@ -126,7 +130,8 @@ class ChildTask {
     Promise(Promise&&) noexcept = default;
     ~Promise() {
       if (state && !state->isDone()) {
-        state->finish(std::make_exception_ptr(Error(Errc::closed, "the operation was destroyed before its end")));
+        state->finish(
+            std::make_exception_ptr(Error(Errc::closed, "the operation was destroyed before its end")));
       }
     }
     std::shared_ptr<State> state;
@@ -150,8 +155,8 @@ class ChildTask {
   std::shared_ptr<State> state_;
 };
 
-// Runs `operation` for at most `limit`: its result, or Errc::deadline_exceeded, which names it. The operation is then
-// cancelled and not waited for.
+// Runs `operation` for at most `limit`: its result, or Errc::deadline_exceeded, which names it. The operation
+// is then cancelled and not waited for.
 template <class T>
 [[nodiscard]] asio::awaitable<T> withTimeLimit(Environment environment, Duration limit, std::string name,
                                                asio::awaitable<T> operation) {
@@ -160,7 +165,8 @@ template <class T>
   if (!result) {
     const auto limitMs = std::chrono::duration_cast<std::chrono::milliseconds>(limit).count();
     nlohmann::json details{{"operation", name}, {"limitMs", limitMs}};
-    throw Error(Errc::deadline_exceeded, fmt::format("{} did not finish within {} ms", name, limitMs), std::move(details));
+    throw Error(Errc::deadline_exceeded, fmt::format("{} did not finish within {} ms", name, limitMs),
+                std::move(details));
   }
   if constexpr (!std::is_void_v<T>) co_return std::move(*result);
 }

@@ -16,8 +16,8 @@
 
 namespace lukhas {
 
-// A cheap value that every component takes: an executor, clocks, timers, a source of random numbers, and a lane for calls
-// that block.
+// A cheap value that every component takes: an executor, clocks, timers, a source of random numbers, and a
+// lane for calls that block.
 //
 //   asio::io_context io;
 //   lukhas::Environment environment{io.get_executor()};      // the real world
@@ -25,8 +25,9 @@ namespace lukhas {
 //   lukhas::Simulation world{{.seed = 7}};
 //   lukhas::Environment environment = world.environment();   // virtual time; the same type
 //
-// Nothing else in the library reads a clock or starts a timer, so everything runs under simulation. Any thread may use
-// it. Components and the io_context: destroy the components first, as with Asio's own I/O objects.
+// Nothing else in the library reads a clock or starts a timer, so everything runs under simulation. Any
+// thread may use it. Components and the io_context: destroy the components first, as with Asio's own I/O
+// objects.
 class Environment {
  public:
   explicit Environment(asio::any_io_executor executor)
@@ -43,8 +44,11 @@ class Environment {
   // 64 random bits; not for secrets.
   [[nodiscard]] std::uint64_t random() const noexcept { return world_->random(); }
 
-  // Suspends for at least that long; zero or less only lets others run. Cancellation ends it with operation_aborted.
-  [[nodiscard]] asio::awaitable<void> sleepFor(Duration duration) const { return sleepUntil(after(duration)); }
+  // Suspends for at least that long; zero or less only lets others run. Cancellation ends it with
+  // operation_aborted.
+  [[nodiscard]] asio::awaitable<void> sleepFor(Duration duration) const {
+    return sleepUntil(after(duration));
+  }
   [[nodiscard]] asio::awaitable<void> sleepUntil(TimePoint when) const {
     const auto sleeper = std::make_shared<Sleeper>(*this);
     Sleeper* const waiting = sleeper.get();
@@ -71,7 +75,8 @@ class Environment {
   }
 
  private:
-  // A coroutine in sleepUntil. Timer and cancellation may race in different threads; `sleeping_` says who was first.
+  // A coroutine in sleepUntil. Timer and cancellation may race in different threads; `sleeping_` says who was
+  // first.
   class Sleeper : public Suspension {
    public:
     explicit Sleeper(const Environment& environment) : timer_(environment.makeTimer()) {}

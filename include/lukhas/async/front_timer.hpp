@@ -9,22 +9,23 @@
 
 namespace lukhas {
 
-// A component with many deadlines keeps them in one ExpiryHeap and tells this timer, under its own mutex, where the front
-// is now. `tick` then runs on the executor, without any lock, when the front is due.
+// A component with many deadlines keeps them in one ExpiryHeap and tells this timer, under its own mutex,
+// where the front is now. `tick` then runs on the executor, without any lock, when the front is due.
 //
 //   heap.push(entry);
-//   timer.follow(heap.empty() ? std::nullopt : std::optional(heap.frontTime()));      // after each change
+//   timer.follow(heap.empty() ? std::nullopt : std::optional(heap.frontTime()));  // after each change
 //
-//   void tick() {                                                                     // locks, takes what is due, …
-//     timer.settle(env.now(), front());                                               // … and says what is next
+//   void tick() {                               // locks, takes what is due, …
+//     timer.settle(env.now(), front());         // … and says what is next
 //   }
 //
-// It is lazy where eagerness costs: a front that moved later leaves the alarm where it is (the early tick finds nothing
-// due and re-arms), and an empty heap cancels the alarm in one posted tick, so that a run of short-lived deadlines inside
-// one coroutine step costs one timer operation, not one each. An armed alarm keeps io_context::run() from returning; an
-// empty heap therefore never leaves one behind.
+// It is lazy where eagerness costs: a front that moved later leaves the alarm where it is (the early tick
+// finds nothing due and re-arms), and an empty heap cancels the alarm in one posted tick, so that a run of
+// short-lived deadlines inside one coroutine step costs one timer operation, not one each. An armed alarm
+// keeps io_context::run() from returning; an empty heap therefore never leaves one behind.
 //
-// Thread safety: follow() and settle() under the owner's mutex. `tick` is not called once the owner has expired.
+// Thread safety: follow() and settle() under the owner's mutex. `tick` is not called once the owner has
+// expired.
 class FrontTimer {
  public:
   // `tick` is called as tick(owner) with the owner locked from the weak pointer.

@@ -41,8 +41,8 @@ class RealTimer final : public WorldTimer {
   asio::steady_timer timer_;
 };
 
-// One thread that runs jobs in order. The thread starts with the first job. The destructor waits for the job that is
-// running, so that a job may use what its owner owns; it drops the others.
+// One thread that runs jobs in order. The thread starts with the first job. The destructor waits for the job
+// that is running, so that a job may use what its owner owns; it drops the others.
 class RealLane final : public WorldLane {
  public:
   RealLane() = default;

@@ -5,8 +5,8 @@
 
 namespace lukhas {
 
-// One step of SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014): a bijective mix of
-// a counter. Good enough for jitter, seeds and schedules; not for secrets.
+// One step of SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014): a
+// bijective mix of a counter. Good enough for jitter, seeds and schedules; not for secrets.
 [[nodiscard]] constexpr std::uint64_t splitMix64(std::uint64_t counter) noexcept {
   std::uint64_t mixed = counter + 0x9E3779B97F4A7C15U;
   mixed = (mixed ^ (mixed >> 30U)) * 0xBF58476D1CE4E5B9U;
@@ -25,8 +25,11 @@ class SplitMix {
     return value;
   }
 
-  // A number in [0, bound); 0 when bound is 0. The bias of the modulo is below 2^-32 for every bound used here.
-  [[nodiscard]] constexpr std::uint64_t below(std::uint64_t bound) noexcept { return bound == 0 ? 0 : next() % bound; }
+  // A number in [0, bound); 0 when bound is 0. The bias of the modulo is below 2^-32 for every bound used
+  // here.
+  [[nodiscard]] constexpr std::uint64_t below(std::uint64_t bound) noexcept {
+    return bound == 0 ? 0 : next() % bound;
+  }
 
   // True with a probability of `perMille` in a thousand.
   [[nodiscard]] constexpr bool chance(std::uint64_t perMille) noexcept { return below(1000) < perMille; }

@@ -1,4 +1,5 @@
-// Suspension: one suspended coroutine that somebody else resumes. The only place that stores Asio completion handlers.
+// Suspension: one suspended coroutine that somebody else resumes. The only place that stores Asio completion
+// handlers.
 #pragma once
 
 #include <exception>
@@ -25,32 +26,36 @@ namespace lukhas {
 
 // A coroutine waits in it, at most once; another party resumes it, exactly once.
 //
-// Who wins when grant, time-out and cancellation race is decided by the owner, under the owner's mutex: whoever takes the
-// waiter off the owner's list calls resume() or fail(), nobody else does. The coroutine continues on its own executor,
-// always by a post and never inside the call that resumed it. An owner that goes away resumes its waiters with an error:
-// a stored handler that is just dropped would make its coroutine vanish without a word.
+// Who wins when grant, time-out and cancellation race is decided by the owner, under the owner's mutex:
+// whoever takes the waiter off the owner's list calls resume() or fail(), nobody else does. The coroutine
+// continues on its own executor, always by a post and never inside the call that resumed it. An owner that
+// goes away resumes its waiters with an error: a stored handler that is just dropped would make its coroutine
+// vanish without a word.
 //
-// Waiter types derive from it, live in a std::shared_ptr that the owner's list holds, and are linked by `arm`, which runs
-// when the coroutine is suspended already: a resume from another thread may come before `arm` has returned.
+// Waiter types derive from it, live in a std::shared_ptr that the owner's list holds, and are linked by
+// `arm`, which runs when the coroutine is suspended already: a resume from another thread may come before
+// `arm` has returned.
 class Suspension : public std::enable_shared_from_this<Suspension> {
  public:
   Suspension() = default;
   Suspension(const Suspension&) = delete;
   Suspension& operator=(const Suspension&) = delete;
 
-  // Suspends. `arm()` links the waiter; it must not throw. `onCancel()` runs when the caller's cancellation slot is
-  // emitted: it unlinks the waiter and returns true (the caller then gets operation_aborted), or returns false when the
-  // outcome was decided already. Neither may own the waiter: the slot lives in the suspended coroutine, which the waiter
-  // owns, and such a circle would outlive a list that is dropped.
+  // Suspends. `arm()` links the waiter; it must not throw. `onCancel()` runs when the caller's cancellation
+  // slot is emitted: it unlinks the waiter and returns true (the caller then gets operation_aborted), or
+  // returns false when the outcome was decided already. Neither may own the waiter: the slot lives in the
+  // suspended coroutine, which the waiter owns, and such a circle would outlive a list that is dropped.
   template <class Arm, class OnCancel>
   [[nodiscard]] asio::awaitable<void> wait(Arm arm, OnCancel onCancel) {
     return asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr)>(
         [waiter = shared_from_this()](auto handler, Arm armNow, OnCancel cancelNow) mutable {
-          const std::shared_ptr<Suspension> self = std::move(waiter);  // not left in the frame: see onCancel above
+          const std::shared_ptr<Suspension> self =
+              std::move(waiter);  // not left in the frame: see onCancel above
           auto slot = asio::get_associated_cancellation_slot(handler);
           self->handler_.emplace(std::move(handler));
           if (slot.is_connected()) {
-            slot.assign([weak = std::weak_ptr(self), cancelNow = std::move(cancelNow)](asio::cancellation_type) mutable {
+            slot.assign([weak = std::weak_ptr(self),
+                         cancelNow = std::move(cancelNow)](asio::cancellation_type) mutable {
               const std::shared_ptr<Suspension> waiting = weak.lock();
               if (!waiting || !cancelNow()) return;
               waiting->fail(std::make_exception_ptr(cancelledError("the caller cancelled the wait")));

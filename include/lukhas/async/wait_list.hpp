@@ -20,20 +20,23 @@ enum class WaitResult { resumed, timed_out };
 //   co_await changed.wait([&] { return queue.hasRoom(); });     // returns at once when it holds already
 //   queue.pop(); changed.resumeAll();                           // whoever changes the condition says so
 //
-// `ready` is evaluated under the list's own mutex when the waiter is linked, so a change between test and wait is not
-// missed, provided that whoever changes the condition calls resume…() *after* the change and without holding a mutex that
-// `ready` takes. A resumed waiter looks at its condition again, as with any condition variable.
+// `ready` is evaluated under the list's own mutex when the waiter is linked, so a change between test and
+// wait is not missed, provided that whoever changes the condition calls resume…() *after* the change and
+// without holding a mutex that `ready` takes. A resumed waiter looks at its condition again, as with any
+// condition variable.
 //
-// Order: first come, first served. Time-out: WaitResult::timed_out, exactly at the deadline. Cancellation: throws
-// operation_aborted. close(): all present and later waiters get its error. In each case nothing is left behind.
-// Any thread may call.
+// Order: first come, first served. Time-out: WaitResult::timed_out, exactly at the deadline. Cancellation:
+// throws operation_aborted. close(): all present and later waiters get its error. In each case nothing is
+// left behind. Any thread may call.
 class WaitList {
  public:
   explicit WaitList(Environment environment)
       : environment_(std::move(environment)), state_(std::make_shared<State>()) {}
   WaitList(const WaitList&) = delete;
   WaitList& operator=(const WaitList&) = delete;
-  ~WaitList() { close(std::make_exception_ptr(Error(Errc::closed, "the object that was waited for was destroyed"))); }
+  ~WaitList() {
+    close(std::make_exception_ptr(Error(Errc::closed, "the object that was waited for was destroyed")));
+  }
 
   template <class Ready>
   [[nodiscard]] asio::awaitable<WaitResult> wait(Ready ready) {

@@ -1,4 +1,5 @@
-// World: what stands behind an Environment. There are two: the real one here in async/, the simulated one in sim/.
+// World: what stands behind an Environment. There are two: the real one here in async/, the simulated one in
+// sim/.
 #pragma once
 
 #include <chrono>
@@ -43,7 +44,8 @@ class World {
   [[nodiscard]] virtual WallTime wallNow() const noexcept = 0;
   [[nodiscard]] virtual std::uint64_t random() noexcept = 0;
   [[nodiscard]] virtual std::unique_ptr<WorldTimer> makeTimer(const asio::any_io_executor& executor) = 0;
-  [[nodiscard]] virtual std::unique_ptr<WorldLane> makeLane(const asio::any_io_executor& executor, std::string name) = 0;
+  [[nodiscard]] virtual std::unique_ptr<WorldLane> makeLane(const asio::any_io_executor& executor,
+                                                            std::string name) = 0;
 };
 
 }  // namespace lukhas

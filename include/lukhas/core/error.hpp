@@ -1,6 +1,7 @@
 // Errors of the library: one exception type, one documented code for each thing that can happen.
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,12 +25,15 @@ namespace lukhas {
 // what()    one sentence that names the thing, its value and, where there is one, what is allowed.
 // details() the same facts as fields of a JSON object, for logs and for programs. Never holds a secret.
 //
-// Copying never throws: message and details are shared.
+// Copying never throws: message and details are shared. Moving copies, so that a moved-from error still
+// speaks.
 class Error : public std::system_error {
  public:
   Error(std::error_code code, std::string message, nlohmann::json details = nlohmann::json::object())
       : std::system_error(code),
         facts_(std::make_shared<const Facts>(Facts{std::move(message), std::move(details)})) {}
+  Error(const Error&) noexcept = default;
+  Error& operator=(const Error&) noexcept = default;
 
   [[nodiscard]] const char* what() const noexcept override { return facts_->message.c_str(); }
   [[nodiscard]] const nlohmann::json& details() const noexcept { return facts_->details; }
@@ -44,11 +48,12 @@ class Error : public std::system_error {
 
 // What can happen in every component.
 enum class Errc {
-  invalid_option = 1,  // a field of an Options struct is out of its range; details: option, value, minimum, maximum
-  invalid_argument,    // an argument of a call breaks its rule; details name the argument and its value
-  closed,              // the object was stopped or destroyed while the call was waiting
-  deadline_exceeded,   // an operation did not finish within the time it was given; details: operation, limitMs
-  decode_failed,       // bytes are not what a Codec expects; details: type
+  invalid_option =
+      1,  // a field of an Options struct is out of its range; details: option, value, minimum, maximum
+  invalid_argument,   // an argument of a call breaks its rule; details name the argument and its value
+  closed,             // the object was stopped or destroyed while the call was waiting
+  deadline_exceeded,  // an operation did not finish within the time it was given; details: operation, limitMs
+  decode_failed,      // bytes are not what a Codec expects; details: type
 };
 
 namespace detail {

@@ -1,4 +1,4 @@
-// ExpiryHeap: the sorted heap of deadlines that lock, store and engine share.
+// ExpiryHeap: what is due next, among many deadlines that move.
 #pragma once
 
 #include <algorithm>
@@ -7,64 +7,103 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <new>
 #include <queue>
-#include <utility>
+#include <ranges>
 #include <vector>
 
 namespace lukhas {
 
-// What an element carries so that the heap finds it again. Derive from it, or hold one and pass its address.
+// What an element carries so that the heap finds it again: derive from it. It belongs to the object, not to
+// its value, so a copy of an element is in no heap.
 struct ExpiryHook {
   static constexpr std::uint32_t notInHeap = std::numeric_limits<std::uint32_t>::max();
   std::uint32_t heapSlot = notInHeap;
 
+  ExpiryHook() = default;
+  ExpiryHook(const ExpiryHook&) noexcept {}
+  ExpiryHook& operator=(const ExpiryHook&) noexcept { return *this; }
+
   [[nodiscard]] bool inHeap() const noexcept { return heapSlot != notInHeap; }
 };
 
-// An intrusive 4-ary min-heap on time (Johnson: "Priority queues with update and finding minimum spanning trees", 1975).
-// Elements know their slot, so that one that is refreshed or removed is found in O(1) and moved in O(log n), without
-// tombstones. The array holds the times beside the pointers: comparing does not touch the elements. Four children a node
-// make the heap half as deep as a binary one, and the four times share a cache line or two.
+// An intrusive 4-ary min-heap on time (Johnson: "Priority queues with update and finding minimum spanning
+// trees", 1975).
 //
-//   struct Entry : lukhas::ExpiryHook { … };
+//   struct Entry : lukhas::ExpiryHook { std::string key; };
 //   lukhas::ExpiryHeap<Entry> heap;
 //   heap.push(entry, now + 5min);
 //   heap.update(entry, now + 10min);
-//   heap.popExpired(now, 1000, [](Entry& e, TimePoint when) { … });
+//   heap.popExpired(now, 1000, [](Entry& entry, auto when) { … });      // at most 1000, earliest first
+//   heap.forEachUntil(now + 1min, [](Entry& entry, auto when) { … });  // looks, takes nothing
 //
-// Elements with the same time come out in the order in which they were pushed or updated. push, update, erase: O(log n);
-// front: O(1); build: O(n). The array shrinks again when three quarters of it are empty. It neither owns its elements nor
-// reads a clock. Not thread-safe.
-template <class Node, class TimePoint = std::chrono::time_point<std::chrono::steady_clock, std::chrono::nanoseconds>>
+// Elements know their slot, so that one that is refreshed or removed is found in O(1) and moved in O(log n),
+// without tombstones. The array holds the times beside the pointers: comparing does not touch the elements.
+// Four children a node make the heap half as deep as a binary one, and their 96 bytes share two cache lines
+// or three.
+//
+// Order. By time; elements with the same time in the order in which they were last pushed, updated or built
+// in.
+//
+// Costs. front: O(1). push, update, erase: O(log n), and now and then a copy of the array of 24 bytes an
+// element: it doubles when it is full and halves when three quarters of it are empty. build: O(n).
+//
+// Lifetime. The heap neither owns its elements nor touches them when it is destroyed; an element that is
+// destroyed first must be erased before. At most 2^32 - 1 elements. Reads no clock. Not thread-safe: the
+// component that owns it guards it.
+template <class Node, class TimePoint = std::chrono::steady_clock::time_point>
 class ExpiryHeap {
  public:
+  ExpiryHeap() = default;
+  ExpiryHeap(const ExpiryHeap&) = delete;  // an element has one slot, so it can be in one heap only
+  ExpiryHeap& operator=(const ExpiryHeap&) = delete;
+
   [[nodiscard]] bool empty() const noexcept { return items_.empty(); }
   [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
   [[nodiscard]] std::size_t memoryBytes() const noexcept { return items_.capacity() * sizeof(Item); }
 
-  // The earliest element. Precondition: not empty.
-  [[nodiscard]] Node& front() const noexcept { return *items_.front().node; }
-  [[nodiscard]] TimePoint frontTime() const noexcept { return items_.front().time; }
-  // Precondition: the node is in the heap.
-  [[nodiscard]] TimePoint timeOf(const Node& node) const noexcept { return items_[hook(node).heapSlot].time; }
+  // Whether it is in this very heap. O(1).
+  [[nodiscard]] bool contains(const Node& node) const noexcept {
+    const std::size_t slot = hook(node).heapSlot;
+    return slot < items_.size() && items_[slot].node == &node;
+  }
 
+  // The earliest element and its time. Precondition: not empty.
+  [[nodiscard]] Node& front() const noexcept {
+    assert(!empty());
+    return *items_.front().node;
+  }
+  [[nodiscard]] TimePoint frontTime() const noexcept {
+    assert(!empty());
+    return items_.front().time;
+  }
+  // Precondition: contains(node).
+  [[nodiscard]] TimePoint timeOf(const Node& node) const noexcept {
+    assert(contains(node));
+    return items_[hook(node).heapSlot].time;
+  }
+
+  // Precondition: the node is in no heap. Without memory it throws std::bad_alloc and changes nothing.
   void push(Node& node, TimePoint time) {
     assert(!hook(node).inHeap());
+    assert(items_.size() < ExpiryHook::notInHeap);
     items_.push_back({time, ++sequence_, &node});
     siftUp(items_.size() - 1);
   }
 
-  void update(Node& node, TimePoint time) {
+  // Precondition: contains(node). The new time may be earlier or later.
+  void update(Node& node, TimePoint time) noexcept {
+    assert(contains(node));
     const std::size_t slot = hook(node).heapSlot;
-    assert(slot < items_.size());
     items_[slot].time = time;
     items_[slot].sequence = ++sequence_;
     restore(slot);
   }
 
-  void erase(Node& node) {
+  // Precondition: contains(node).
+  void erase(Node& node) noexcept {
+    assert(contains(node));
     const std::size_t slot = hook(node).heapSlot;
-    assert(slot < items_.size());
     hook(node).heapSlot = ExpiryHook::notInHeap;
     const Item last = items_.back();
     items_.pop_back();
@@ -75,8 +114,9 @@ class ExpiryHeap {
     shrink();
   }
 
-  // Takes out up to `max` elements whose time is at or before `now`, earliest first, and calls take(node, time) for each.
-  // Returns how many.
+  // Takes out up to `max` elements whose time is at or before `now`, earliest first, and calls take(node,
+  // time) for each, when it is out already: take may push it again, destroy it, or change the heap otherwise.
+  // When take throws, the elements before and this one are out. Returns how many were taken.
   template <class Take>
   std::size_t popExpired(TimePoint now, std::size_t max, Take&& take) {
     std::size_t taken = 0;
@@ -90,8 +130,9 @@ class ExpiryHeap {
     return taken;
   }
 
-  // Calls visit(node, time) for each element at or before `limit`, earliest first, without sorting the rest: the heap
-  // itself bounds the search. O(k log k) for k elements found.
+  // Calls visit(node, time) for each element at or before `limit`, earliest first, without sorting the rest:
+  // the heap itself bounds the search. O(k log k) time and O(k) memory for k elements found. visit must not
+  // change the heap.
   template <class Visit>
   void forEachUntil(TimePoint limit, Visit&& visit) const {
     const auto later = [this](std::size_t a, std::size_t b) { return before(items_[b], items_[a]); };
@@ -108,25 +149,28 @@ class ExpiryHeap {
     }
   }
 
-  // Loads many elements at once: pairs of node pointer and time, none of them in the heap yet (Floyd, 1964).
-  template <class Range>
-  void build(const Range& elements) {
+  // Loads many elements at once: a range of pairs (pointer to node, time), none of them in a heap yet (Floyd,
+  // "Treesort 3", 1964). O(n) for n elements in the heap afterwards, so that it pays when there are many.
+  // Without memory it throws std::bad_alloc and changes nothing.
+  template <std::ranges::forward_range Range>
+  void build(Range&& elements) {
+    items_.reserve(items_.size() + static_cast<std::size_t>(std::ranges::distance(elements)));
     for (const auto& [node, time] : elements) {
+      assert(!hook(*node).inHeap());
       items_.push_back({time, ++sequence_, node});
       hook(*node).heapSlot = static_cast<std::uint32_t>(items_.size() - 1);
     }
-    for (std::size_t slot = items_.size() / arity + 1; slot-- > 0;) {
-      if (slot < items_.size()) siftDown(slot);
-    }
+    if (items_.size() < 2) return;
+    for (std::size_t slot = parent(items_.size() - 1) + 1; slot-- > 0;) siftDown(slot);
   }
 
   // Forgets all elements, for an owner that destroys them anyway.
   void clear() noexcept {
     for (const Item& item : items_) hook(*item.node).heapSlot = ExpiryHook::notInHeap;
-    items_ = {};
+    std::vector<Item>().swap(items_);  // assigning {} would keep the memory
   }
 
-  // True when order and slots are consistent. For tests: O(n).
+  // True when no element is before its parent and each knows its slot. For tests: O(n).
   [[nodiscard]] bool checkInvariants() const noexcept {
     for (std::size_t slot = 0; slot < items_.size(); ++slot) {
       if (hook(*items_[slot].node).heapSlot != slot) return false;
@@ -191,16 +235,20 @@ class ExpiryHeap {
     place(slot, item);
   }
 
-  void shrink() {
+  // To twice the size, so that neither the next push nor the next erase copies again.
+  void shrink() noexcept {
     if (items_.capacity() <= smallestCapacity || items_.size() * 4 > items_.capacity()) return;
-    std::vector<Item> smaller;
-    smaller.reserve(std::max(items_.size() * 2, smallestCapacity));
-    smaller.assign(items_.begin(), items_.end());
-    items_.swap(smaller);
+    try {
+      std::vector<Item> smaller;
+      smaller.reserve(std::max(items_.size() * 2, smallestCapacity));
+      smaller.assign(items_.begin(), items_.end());
+      items_.swap(smaller);
+    } catch (const std::bad_alloc&) {  // no memory for the smaller array: the large one still serves
+    }
   }
 
-  std::vector<Item> items_;
-  std::uint64_t sequence_ = 0;
+  std::vector<Item> items_;     // a heap by before(); the children of slot s are 4s + 1 to 4s + 4
+  std::uint64_t sequence_ = 0;  // of the last push, update or build: breaks ties
 };
 
 }  // namespace lukhas

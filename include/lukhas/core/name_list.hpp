@@ -10,13 +10,18 @@
 
 namespace lukhas {
 
+namespace detail {
+template <class T>
+concept NameSource = std::constructible_from<std::string, T>;
+}  // namespace detail
+
 // A list of keys, participants or capabilities.
 //
 //   co_await preserver.preserveContext(id, data, {"sqlite", "files"});
 //
-// Why not std::vector<std::string>: g++ 12 does not compile a braced std::initializer_list inside a `co_await`
-// expression, and copies some temporaries bit by bit into the coroutine frame. A class with constructors is sound there
-// (docs/decisions/0002-natural-calls.md).
+// Why not std::vector<std::string>: g++ 12 does not compile a braced std::initializer_list inside a
+// `co_await` expression, and copies some temporaries bit by bit into the coroutine frame. A class with
+// constructors is sound there (docs/decisions/0002-natural-calls.md).
 class NameList {
  public:
   using value_type = std::string;
@@ -24,12 +29,12 @@ class NameList {
 
   NameList() = default;
 
-  // Names one by one: anything that a std::string can be made of.
-  template <class... Names>
-    requires(sizeof...(Names) > 0 && (std::constructible_from<std::string, Names> && ...))
-  NameList(Names&&... names) {  // implicit, so that braces do
-    names_.reserve(sizeof...(Names));
-    (names_.emplace_back(std::forward<Names>(names)), ...);
+  // Names one by one: anything that a std::string can be made of. Implicit, so that braces do.
+  template <detail::NameSource First, detail::NameSource... Others>
+  NameList(First&& first, Others&&... others) {
+    names_.reserve(1 + sizeof...(Others));
+    names_.emplace_back(std::forward<First>(first));
+    (names_.emplace_back(std::forward<Others>(others)), ...);
   }
 
   NameList(std::vector<std::string> names) : names_(std::move(names)) {}

@@ -5,6 +5,8 @@
 #include <concepts>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -19,6 +21,10 @@ template <class T>
 std::string optionText(const T& value) {
   if constexpr (requires { value.count(); }) {
     using namespace std::chrono;
+    // "for ever" as somebody may write it: std::chrono::hours::max() has no nanoseconds
+    if (duration<double>(value) >= nanoseconds::max() || duration<double>(value) <= nanoseconds::min()) {
+      return fmt::format("{:.0f} s", duration<double>(value).count());
+    }
     const auto ns = duration_cast<nanoseconds>(value);
     if (ns % 1s == 0s) return fmt::format("{} s", duration_cast<seconds>(ns).count());
     if (ns % 1ms == 0s) return fmt::format("{} ms", duration_cast<milliseconds>(ns).count());
@@ -41,18 +47,23 @@ void requireOption(std::string_view component, std::string_view option, const T&
   const std::string seen = detail::optionText(value);
   const std::string low = detail::optionText(minimum);
   const std::string high = detail::optionText(maximum);
-  nlohmann::json details{{"component", component}, {"option", option}, {"value", seen}, {"minimum", low}, {"maximum", high}};
+  nlohmann::json details{
+      {"component", component}, {"option", option}, {"value", seen}, {"minimum", low}, {"maximum", high}};
   throw Error(Errc::invalid_option,
-              fmt::format("{}: option {} is {}; allowed is {} to {}", component, option, seen, low, high), std::move(details));
+              fmt::format("{}: option {} is {}; allowed is {} to {}", component, option, seen, low, high),
+              std::move(details));
 }
 
-// Throws Errc::invalid_option when `holds` is false; `rule` says what is allowed ("not below minTtl, which is 30 s").
+// Throws Errc::invalid_option when `holds` is false; `rule` says what is allowed ("not below minTtl, which is
+// 30 s").
 template <class T>
-void requireOptionRule(std::string_view component, std::string_view option, const T& value, bool holds, std::string_view rule) {
+void requireOptionRule(std::string_view component, std::string_view option, const T& value, bool holds,
+                       std::string_view rule) {
   if (holds) return;
   const std::string seen = detail::optionText(value);
   nlohmann::json details{{"component", component}, {"option", option}, {"value", seen}, {"allowed", rule}};
-  throw Error(Errc::invalid_option, fmt::format("{}: option {} is {}; allowed is {}", component, option, seen, rule),
+  throw Error(Errc::invalid_option,
+              fmt::format("{}: option {} is {}; allowed is {}", component, option, seen, rule),
               std::move(details));
 }
 

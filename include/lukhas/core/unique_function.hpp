@@ -18,8 +18,9 @@ class UniqueFunction<R(Args...)> {
   UniqueFunction() = default;
 
   template <class F>
-    requires(!std::same_as<std::remove_cvref_t<F>, UniqueFunction> && std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
-  UniqueFunction(F&& function) : callable_(std::make_unique<Callable<std::decay_t<F>>>(std::forward<F>(function))) {}
+  requires(!std::same_as<std::remove_cvref_t<F>, UniqueFunction> &&
+           std::is_invocable_r_v<R, std::decay_t<F>&, Args...>) UniqueFunction(F&& function)
+      : callable_(std::make_unique<Callable<std::decay_t<F>>>(std::forward<F>(function))) {}
 
   R operator()(Args... args) { return callable_->call(std::forward<Args>(args)...); }
   explicit operator bool() const noexcept { return callable_ != nullptr; }

@@ -15,21 +15,22 @@ namespace lukhas {
 // One committed state of a context.
 struct ContextSnapshot {
   std::string contextId;
-  std::string transactionId;         // that committed it
-  std::uint64_t version = 0;         // of this context: 1 for the first, one more with each commit
+  std::string transactionId;  // that committed it
+  std::uint64_t version = 0;  // of this context: 1 for the first, one more with each commit
   nlohmann::json data;
   std::vector<std::string> participants;  // that hold it, or will: see pending
-  std::vector<std::string> pending;  // of these, the ones that are still being told to commit; empty in restored snapshots
-  std::uint64_t checksum = 0;        // XXH3-64 of the encoded data
+  std::vector<std::string>
+      pending;  // of these, the ones that are still being told to commit; empty in restored snapshots
+  std::uint64_t checksum = 0;  // XXH3-64 of the encoded data
 };
 
 // A transaction whose end is still open somewhere.
 struct InDoubtTransaction {
   enum class Reason {
-    committing,   // decided; the participants named are told until they have done it
-    refused,      // decided, but a participant refuses or does not know it: an operator has to look
-    undecided,    // prepared, without a decision: aborted once it is older than the orphan interval
-    foreign,      // belongs to another coordinator or namespace: never touched
+    committing,  // decided; the participants named are told until they have done it
+    refused,     // decided, but a participant refuses or does not know it: an operator has to look
+    undecided,   // prepared, without a decision: aborted once it is older than the orphan interval
+    foreign,     // belongs to another coordinator or namespace: never touched
   };
   std::string transactionId;
   std::string contextId;

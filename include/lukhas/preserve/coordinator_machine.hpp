@@ -8,7 +8,15 @@
 
 namespace lukhas {
 
-enum class TransactionState : std::uint8_t { initial, preparing, prepared, committing, committed, aborting, aborted };
+enum class TransactionState : std::uint8_t {
+  initial,
+  preparing,
+  prepared,
+  committing,
+  committed,
+  aborting,
+  aborted
+};
 
 [[nodiscard]] constexpr const char* toString(TransactionState state) noexcept {
   switch (state) {
@@ -23,9 +31,9 @@ enum class TransactionState : std::uint8_t { initial, preparing, prepared, commi
   return "?";
 }
 
-// The idea: everybody is asked; one "no", a silence that lasts too long, or a caller who gave up before the decision
-// turns it into an abort; when all said yes, the decision is written down, and from then on it is final: participants are
-// told until each has done it, and nothing leads back.
+// The idea: everybody is asked; one "no", a silence that lasts too long, or a caller who gave up before the
+// decision turns it into an abort; when all said yes, the decision is written down, and from then on it is
+// final: participants are told until each has done it, and nothing leads back.
 //
 //   state       event              next         action
 //   INITIAL     begin              PREPARING    ask everybody to prepare
@@ -33,19 +41,22 @@ enum class TransactionState : std::uint8_t { initial, preparing, prepared, commi
 //   PREPARING   yes (the last)     PREPARED     write the decision down, durably
 //   PREPARING   no, giveUp         ABORTING     tell everybody to abort
 //   PREPARED    recorded           COMMITTING   tell everybody to commit
-//   PREPARED    giveUp             ABORTING     tell everybody to abort (only before the record was begun, or when it is
-//                                               certain that nothing of it was written)
+//   PREPARED    giveUp             ABORTING     tell everybody to abort (only before the record was begun,
+//                                               or when certainly nothing of it was written)
 //   COMMITTING  done (the last)    COMMITTED    finished
 //   ABORTING    done (the last)    ABORTED      finished
 //
-// Everything else changes nothing: a vote that comes late, a second answer of the same participant. There is no edge from
-// COMMITTING to ABORTING. Presumed abort (Mohan, Lindsay, Obermarck: "Transaction Management in the R* Distributed
-// Database Management System", 1986): a transaction of which no decision is found was aborted, so aborts need no record.
+// Everything else changes nothing: a vote that comes late, a second answer of the same participant. There is
+// no edge from COMMITTING to ABORTING. Presumed abort (Mohan, Lindsay, Obermarck: "Transaction Management in
+// the R* Distributed Database Management System", 1986): a transaction of which no decision is found was
+// aborted, so aborts need no record.
 class CoordinatorMachine {
  public:
   enum class Action { wait, ask_all, record_decision, tell_commit, tell_abort, finished };
 
-  explicit CoordinatorMachine(std::size_t participants) : answers_(participants, Answer::none) { assert(participants > 0); }
+  explicit CoordinatorMachine(std::size_t participants) : answers_(participants, Answer::none) {
+    assert(participants > 0);
+  }
 
   // A transaction whose decision was found in the log: committing, nobody is known to have done it.
   [[nodiscard]] static CoordinatorMachine decided(std::size_t participants) {
@@ -77,7 +88,8 @@ class CoordinatorMachine {
 
   // The time to prepare is over, or the caller left.
   [[nodiscard]] Action giveUp() {
-    return state_ == TransactionState::preparing || state_ == TransactionState::prepared ? abort() : Action::wait;
+    return state_ == TransactionState::preparing || state_ == TransactionState::prepared ? abort()
+                                                                                         : Action::wait;
   }
 
   // The decision is durable.
@@ -97,7 +109,9 @@ class CoordinatorMachine {
   }
 
   // Whether that participant has answered yes (while preparing) or has done what it was told (afterwards).
-  [[nodiscard]] bool answered(std::size_t participant) const { return answers_.at(participant) != Answer::none; }
+  [[nodiscard]] bool answered(std::size_t participant) const {
+    return answers_.at(participant) != Answer::none;
+  }
 
  private:
   enum class Answer : std::uint8_t { none, yes, done };

@@ -46,7 +46,8 @@ struct Decision {
     return toBytes(text);
   }
 
-  // Throws Errc::decode_failed. The journal has checked the bytes; this guards against a record of another program.
+  // Throws Errc::decode_failed. The journal has checked the bytes; this guards against a record of another
+  // program.
   [[nodiscard]] static Decision decode(ByteView bytes) {
     try {
       const nlohmann::json record = nlohmann::json::from_cbor(asText(bytes));
@@ -60,7 +61,8 @@ struct Decision {
       decision.decidedAt = WallTime(Duration(record.at("w").get<std::int64_t>()));
       return decision;
     } catch (const nlohmann::json::exception&) {
-      throw Error(Errc::decode_failed, "a record of the transaction log is not a decision", {{"type", "Decision"}});
+      throw Error(Errc::decode_failed, "a record of the transaction log is not a decision",
+                  {{"type", "Decision"}});
     }
   }
 

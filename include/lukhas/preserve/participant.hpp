@@ -15,8 +15,8 @@
 
 namespace lukhas {
 
-// One context's state, as a participant stores it. It declares a constructor so that it is no aggregate: g++ 12 damages
-// temporary aggregates that hold strings inside `co_await` expressions.
+// One context's state, as a participant stores it. It declares a constructor so that it is no aggregate: g++
+// 12 damages temporary aggregates that hold strings inside `co_await` expressions.
 struct StoredContext {
   StoredContext() = default;
 
@@ -52,22 +52,25 @@ struct ContextCopies {
 
 // The contract. Every call is idempotent: after a crash on either side it is simply made again.
 //
-// open      Opens the system and checks that it can keep its promises. Called once by addParticipant; again after close().
-// prepare   Returning is a durable yes: the intent survives any crash, and commit() will succeed later, however late. Any
-//           exception is a no. Refuses with PreserveErrc::conflict when the context has another transaction's intent, or a
-//           committed version >= the one given. Preparing the same transaction twice is a yes. Once abort() was called for
-//           a transaction, a prepare of it that arrives later is refused.
-// commit    Makes the intent the committed state, durably, in one step that a crash cannot halve, and removes the intent.
-//           Without such an intent: returns when the committed version is >= the given one, or when `forgets` and there is
-//           no such context (it was done before); otherwise PreserveErrc::unknown_transaction.
+// open      Opens the system and checks that it can keep its promises. Called once by addParticipant; again
+//           after close().
+// prepare   Returning is a durable yes: the intent survives any crash, and commit() will succeed later,
+//           however late. Any exception is a no. Refuses with PreserveErrc::conflict when the context has
+//           another transaction's intent, or a committed version >= the one given. Preparing the same
+//           transaction twice is a yes. Once abort() was called for a transaction, a prepare of it that
+//           arrives later is refused.
+// commit    Makes the intent the committed state, durably, in one step that a crash cannot halve, and removes
+//           the intent. Without such an intent: returns when the committed version is >= the given one, or
+//           when `forgets` and there is no such context (it was done before); otherwise
+//           PreserveErrc::unknown_transaction.
 // abort     Removes the intent, if there is one. An unknown transaction is not an error.
 // inDoubt   Every intent that is held (payloads may be left empty).
 // read      Both copies of one context. A reader asks the decision log what an intent is worth.
 // close     Releases the system. What is prepared stays prepared.
 //
-// Calls may overlap, also for one context. Cancelling a call asks it to stop early; it may still take effect. Errors that
-// will pass (busy, connection lost) are PreserveErrc::participant_unavailable: commit and abort are then tried again for
-// as long as it takes.
+// Calls may overlap, also for one context. Cancelling a call asks it to stop early; it may still take effect.
+// Errors that will pass (busy, connection lost) are PreserveErrc::participant_unavailable: commit and abort
+// are then tried again for as long as it takes.
 class Participant {
  public:
   virtual ~Participant() = default;

@@ -6,22 +6,23 @@
 namespace lukhas {
 
 enum class PreserveErrc {
-  aborted = 1,              // a participant refused, failed or was too late while preparing: nobody holds it.
-                            // details: transactionId, participant, cause
-  outcome_unknown,          // the decision's own sync failed: the next start decides. details: transactionId
-  unknown_participant,      // no participant of that name is registered. details: participant, registered
-  duplicate_participant,    // that name is taken. details: participant
-  no_participants,          // a transaction needs at least one
-  invalid_context_id,       // empty or longer than 256 bytes. details: size, maximum
-  context_too_large,        // the encoded context is over maxContextBytes. details: size, maximum
-  not_started,              // start() has not completed, or stop() was called
-  conflict,                 // a participant holds another version, or another transaction's intent, of the context
-  refused,                  // a participant said no. details: participant, cause
+  aborted = 1,            // a participant refused, failed or was too late while preparing: nobody holds it.
+                          // details: transactionId, participant, cause
+  outcome_unknown,        // the decision's own sync failed: the next start decides. details: transactionId
+  unknown_participant,    // no participant of that name is registered. details: participant, registered
+  duplicate_participant,  // that name is taken. details: participant
+  no_participants,        // a transaction needs at least one
+  invalid_context_id,     // empty or longer than 256 bytes. details: size, maximum
+  context_too_large,      // the encoded context is over maxContextBytes. details: size, maximum
+  not_started,            // start() has not completed, or stop() was called
+  conflict,  // a participant holds another version, or another transaction's intent, of the context
+  refused,   // a participant said no. details: participant, cause
   unknown_transaction,      // a participant knows neither the intent nor the result of a decided transaction
   participant_unavailable,  // a participant cannot be reached or opened now. details: participant, cause
   participant_locked,       // its storage is held by another process. details: participant, path
-  corrupt_snapshot,         // no participant has an undamaged copy of the newest version. details: contextId, participants
-  overloaded,               // maxConcurrent transactions are under way. details: maximum
+  // no participant has an undamaged copy of the newest version. details: contextId, participants
+  corrupt_snapshot,
+  overloaded,  // maxConcurrent transactions are under way. details: maximum
 };
 
 constexpr const char* errorCategoryName(PreserveErrc) noexcept { return "lukhas.preserve"; }
@@ -29,14 +30,16 @@ constexpr const char* errorCategoryName(PreserveErrc) noexcept { return "lukhas.
 constexpr const char* describeError(PreserveErrc code) noexcept {
   switch (code) {
     case PreserveErrc::aborted: return "the transaction was aborted; no participant holds it";
-    case PreserveErrc::outcome_unknown: return "the decision could not be made durable; the next start decides";
+    case PreserveErrc::outcome_unknown:
+      return "the decision could not be made durable; the next start decides";
     case PreserveErrc::unknown_participant: return "no participant of that name is registered";
     case PreserveErrc::duplicate_participant: return "a participant of that name is registered already";
     case PreserveErrc::no_participants: return "a transaction needs at least one participant";
     case PreserveErrc::invalid_context_id: return "a context id has 1 to 256 bytes";
     case PreserveErrc::context_too_large: return "the context is over the size limit";
     case PreserveErrc::not_started: return "the preserver is not started";
-    case PreserveErrc::conflict: return "the context was changed, or is being changed, by another transaction";
+    case PreserveErrc::conflict:
+      return "the context was changed, or is being changed, by another transaction";
     case PreserveErrc::refused: return "the participant refused";
     case PreserveErrc::unknown_transaction: return "the participant does not know the transaction";
     case PreserveErrc::participant_unavailable: return "the participant is not available";

@@ -16,23 +16,27 @@
 namespace lukhas {
 
 struct AtomicContextPreserverOptions {
-  // Where the transaction log lives: one directory a coordinator, locked while it runs. It is made when it is missing. It must
-  // be kept: without it, what is prepared at the participants can no longer be decided. Not empty.
+  // Where the transaction log lives: one directory a coordinator, locked while it runs. It is made when it is
+  // missing. It must be kept: without it, what is prepared at the participants can no longer be decided. Not
+  // empty.
   std::string journalDirectory = "lukhas-journal";
   // The disk that holds it. Null: the real one.
   std::shared_ptr<Disk> disk = nullptr;
-  // Part of each transaction's id, so that applications that share a participant keep apart. 1 to 64 of [A-Za-z0-9._-].
+  // Part of each transaction's id, so that applications that share a participant keep apart. 1 to 64 of
+  // [A-Za-z0-9._-].
   std::string nameSpace = "lukhas";
-  // How long all participants together have to answer a prepare, or a read, before it counts as a no. 1 ms to 1 h.
+  // How long all participants together have to answer a prepare, or a read, before it counts as a no. 1 ms to
+  // 1 h.
   Duration prepareTimeout = std::chrono::seconds(5);
-  // How long a call goes on telling participants to commit before it returns with the rest as `pending`. 1 ms to 1 h.
+  // How long a call goes on telling participants to commit before it returns with the rest as `pending`. 1 ms
+  // to 1 h.
   Duration commitTimeout = std::chrono::seconds(10);
   // How often it tries within that time, with exponential backoff in between. 1 to 100.
   unsigned commitAttempts = 3;
   // How long a call waits for earlier transactions of the same context. 1 ms to 1 h.
   Duration queueTimeout = std::chrono::seconds(30);
-  // How old an intent of this coordinator's present life without a decision must be before recovery aborts it: longer than
-  // any message can be under way. 1 ms to 24 h.
+  // How old an intent of this coordinator's present life without a decision must be before recovery aborts
+  // it: longer than any message can be under way. 1 ms to 24 h.
   Duration orphanInterval = std::chrono::seconds(20);
   // How often recovery compares participants and log. 10 ms to 24 h.
   Duration recoveryInterval = std::chrono::seconds(30);
@@ -40,7 +44,8 @@ struct AtomicContextPreserverOptions {
   Duration longestRetryPause = std::chrono::seconds(15);
   // The largest encoded context. 1 to 256 MiB.
   std::size_t maxContextBytes = std::size_t{16} << 20U;
-  // Transactions under way at once, over all contexts; one more is refused with PreserveErrc::overloaded. 1 to 1,000,000.
+  // Transactions under way at once, over all contexts; one more is refused with PreserveErrc::overloaded. 1
+  // to 1,000,000.
   std::size_t maxConcurrent = 1024;
   // Decisions that history() remembers, over all contexts. 0 to 10,000,000.
   std::size_t historyEntries = 10'000;
@@ -50,7 +55,8 @@ struct AtomicContextPreserverOptions {
     using namespace std::chrono_literals;
     constexpr const char* who = "AtomicContextPreserver";
     requireOptionRule(who, "journalDirectory", journalDirectory, !journalDirectory.empty(), "a path");
-    requireOptionRule(who, "nameSpace", nameSpace, TransactionId::isName(nameSpace), "1 to 64 of [A-Za-z0-9._-]");
+    requireOptionRule(who, "nameSpace", nameSpace, TransactionId::isName(nameSpace),
+                      "1 to 64 of [A-Za-z0-9._-]");
     requireOption(who, "prepareTimeout", prepareTimeout, 1ms, 1h);
     requireOption(who, "commitTimeout", commitTimeout, 1ms, 1h);
     requireOption(who, "commitAttempts", commitAttempts, 1U, 100U);
@@ -79,7 +85,8 @@ struct PreserverMetrics {
   template <class Visitor>
   void visit(Visitor&& visitor) const {
     visitor(counter("totalTransactions", totalTransactions, "transactions that were begun"));
-    visitor(counter("successfulCommits", successfulCommits, "transactions with a durable decision to commit"));
+    visitor(
+        counter("successfulCommits", successfulCommits, "transactions with a durable decision to commit"));
     visitor(counter("failedTransactions", failedTransactions, "transactions that ended in an error"));
     visitor(counter("rolledBack", rolledBack, "of these, the ones that were rolled back"));
     visitor(gauge("avgLatencyMs", avgLatencyMs, "mean time of a successful call in milliseconds"));
@@ -88,7 +95,8 @@ struct PreserverMetrics {
                   "contexts found half preserved by the last comparison of log and participants"));
     visitor(gauge("inDoubt", inDoubt, "transactions whose end is open at a participant"));
     visitor(counter("recovered", recovered, "participants' intents that recovery resolved"));
-    visitor(counter("corruptCopies", corruptCopies, "copies whose checksum did not match when they were read"));
+    visitor(
+        counter("corruptCopies", corruptCopies, "copies whose checksum did not match when they were read"));
   }
   [[nodiscard]] nlohmann::json toJson() const { return metricsToJson(*this); }
 };

@@ -12,10 +12,12 @@
 
 namespace lukhas {
 
-// namespace:coordinator:epoch:sequence, for example "lukhas:6f0c…:3:17". Never reused: the epoch grows with each start of
-// the coordinator, the sequence within it. At most 200 bytes of ASCII, so that every participant can store it.
+// namespace:coordinator:epoch:sequence, for example "lukhas:6f0c…:3:17". Never reused: the epoch grows with
+// each start of the coordinator, the sequence within it. At most 200 bytes of ASCII, so that every
+// participant can store it.
 //
-// It tells a coordinator which intents are its own: those of another namespace or coordinator are never touched.
+// It tells a coordinator which intents are its own: those of another namespace or coordinator are never
+// touched.
 struct TransactionId {
   std::string nameSpace;    // 1 to 64 of [A-Za-z0-9._-]: several applications may share a participant
   std::string coordinator;  // the uuid of the coordinator's journal
@@ -24,7 +26,9 @@ struct TransactionId {
 
   static constexpr std::size_t maxNamespaceBytes = 64;
 
-  [[nodiscard]] std::string toString() const { return fmt::format("{}:{}:{}:{}", nameSpace, coordinator, epoch, sequence); }
+  [[nodiscard]] std::string toString() const {
+    return fmt::format("{}:{}:{}:{}", nameSpace, coordinator, epoch, sequence);
+  }
 
   // nullopt for text that no coordinator of this library wrote.
   [[nodiscard]] static std::optional<TransactionId> parse(std::string_view text) {
@@ -42,7 +46,8 @@ struct TransactionId {
   [[nodiscard]] static bool isName(std::string_view text) noexcept {
     if (text.empty() || text.size() > maxNamespaceBytes) return false;
     for (const char c : text) {
-      const bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+      const bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                           c == '.' || c == '_' || c == '-';
       if (!allowed) return false;
     }
     return true;

@@ -1,4 +1,5 @@
-// Loop: the executor of the simulated world. One life of a simulated process: a crash ends it, a restart begins another.
+// Loop: the executor of the simulated world. One life of a simulated process: a crash ends it, a restart
+// begins another.
 #pragma once
 
 #include <chrono>
@@ -17,11 +18,12 @@
 
 namespace lukhas::detail {
 
-// Ready items and timers, run one by one in virtual time. Which ready item runs next is drawn from the seed, so each seed
-// is another legal order of the same program; the fingerprint is a hash of all choices.
+// Ready items and timers, run one by one in virtual time. Which ready item runs next is drawn from the seed,
+// so each seed is another legal order of the same program; the fingerprint is a hash of all choices.
 //
-// After kill() nothing runs any more: what is posted is destroyed. Destroying a suspended coroutine posts the destruction
-// of its frames, so each container's content is moved out before it is destroyed, until both stay empty.
+// After kill() nothing runs any more: what is posted is destroyed. Destroying a suspended coroutine posts the
+// destruction of its frames, so each container's content is moved out before it is destroyed, until both stay
+// empty.
 class Loop : public std::enable_shared_from_this<Loop> {
  public:
   using Item = UniqueFunction<void()>;
@@ -39,7 +41,9 @@ class Loop : public std::enable_shared_from_this<Loop> {
   [[nodiscard]] std::uint64_t fingerprint() const noexcept { return fingerprint_; }
   [[nodiscard]] bool idle() const noexcept { return ready_.empty() && timers_.empty(); }
   [[nodiscard]] bool anythingReady() const noexcept { return !ready_.empty(); }
-  [[nodiscard]] TimePoint nextTimer() const noexcept { return timers_.empty() ? TimePoint::max() : timers_.begin()->first.first; }
+  [[nodiscard]] TimePoint nextTimer() const noexcept {
+    return timers_.empty() ? TimePoint::max() : timers_.begin()->first.first;
+  }
 
   void push(Item item) {
     ready_.push_back(std::move(item));
@@ -59,8 +63,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
     }
   }
 
-  // Runs one ready item; when there is none, lets the clock jump to the next timer, but not beyond `limit`. False when
-  // nothing is left to do up to `limit`.
+  // Runs one ready item; when there is none, lets the clock jump to the next timer, but not beyond `limit`.
+  // False when nothing is left to do up to `limit`.
   bool step(TimePoint limit) {
     if (dead_) return false;
     if (ready_.empty() && !ringTimers(limit)) return false;
@@ -113,7 +117,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   void bury() {
     if (burying_) return;
     burying_ = true;
-    const std::shared_ptr<Loop> self = shared_from_this();  // the last executor may be inside what is destroyed
+    const std::shared_ptr<Loop> self =
+        shared_from_this();  // the last executor may be inside what is destroyed
     while (!ready_.empty() || !timers_.empty()) {
       const std::vector<Item> items = std::exchange(ready_, {});
       const std::map<TimerKey, Item> timers = std::exchange(timers_, {});

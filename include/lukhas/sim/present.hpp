@@ -1,4 +1,5 @@
-// Present: the part of a simulation that its disk, network and participants share: the life that runs now, and chance.
+// Present: the part of a simulation that its disk, network and participants share: the life that runs now,
+// and chance.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +13,13 @@
 
 namespace lukhas::detail {
 
-// A crash ends the present life and begins another one, with an executor and timers of its own; an Environment of an
-// earlier life leads nowhere. Time goes on.
+// A crash ends the present life and begins another one, with an executor and timers of its own; an
+// Environment of an earlier life leads nowhere. Time goes on.
 class Present {
  public:
-  explicit Present(std::uint64_t seed) : chance_(splitMix64(seed ^ 0xFA017U)), seed_(seed) { begin(TimePoint(std::chrono::hours(1))); }
+  explicit Present(std::uint64_t seed) : chance_(splitMix64(seed ^ 0xFA017U)), seed_(seed) {
+    begin(TimePoint(std::chrono::hours(1)));
+  }
   Present(const Present&) = delete;
   Present& operator=(const Present&) = delete;
   ~Present() { loop_->kill(); }
@@ -34,7 +37,9 @@ class Present {
     begin(now);
     ended->kill();
   }
-  [[nodiscard]] std::uint64_t fingerprint() const noexcept { return splitMix64(fingerprint_ ^ loop_->fingerprint()); }
+  [[nodiscard]] std::uint64_t fingerprint() const noexcept {
+    return splitMix64(fingerprint_ ^ loop_->fingerprint());
+  }
 
  private:
   void begin(TimePoint now) {

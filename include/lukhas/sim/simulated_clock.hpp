@@ -1,4 +1,5 @@
-// SimulatedClock: the World behind a simulation's Environment. Virtual time, timers in the loop, chance from the seed.
+// SimulatedClock: the World behind a simulation's Environment. Virtual time, timers in the loop, chance from
+// the seed.
 #pragma once
 
 #include <deque>
@@ -32,10 +33,12 @@ class SimulatedTimer final : public WorldTimer {
   std::optional<Loop::TimerKey> key_;
 };
 
-// Jobs run one at a time, each as an item of the loop: between other coroutines' steps, never inside the submitting call.
+// Jobs run one at a time, each as an item of the loop: between other coroutines' steps, never inside the
+// submitting call.
 class SimulatedLane final : public WorldLane {
  public:
-  explicit SimulatedLane(std::shared_ptr<Loop> loop) : state_(std::make_shared<State>(State{std::move(loop), {}, false})) {}
+  explicit SimulatedLane(std::shared_ptr<Loop> loop)
+      : state_(std::make_shared<State>(State{std::move(loop), {}, false})) {}
   ~SimulatedLane() override { state_->jobs.clear(); }
 
   void submit(UniqueFunction<void()> job) override {

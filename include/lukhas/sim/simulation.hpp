@@ -29,18 +29,20 @@ struct SimulationOptions {
 //   world.run();                              // until nothing is left to do; rethrows what a coroutine threw
 //   CHECK(world.elapsed() == 1s);
 //
-// Coroutines run on plain Asio awaitables. Of all that is ready, the seed chooses what runs next; when nothing is ready, the
-// clock jumps to the next timer. One thread; nothing here is thread-safe.
+// Coroutines run on plain Asio awaitables. Of all that is ready, the seed chooses what runs next; when
+// nothing is ready, the clock jumps to the next timer. One thread; nothing here is thread-safe.
 //
-// crash() is what kill -9 and a power cut do: coroutines and timers of this life are gone without running on, and
-// environment() then gives a new life. Destructors of what the coroutines held do run; they must only touch memory.
-// Construct the world before, and destroy it after, all components that use it.
+// crash() is what kill -9 and a power cut do: coroutines and timers of this life are gone without running on,
+// and environment() then gives a new life. Destructors of what the coroutines held do run; they must only
+// touch memory. Construct the world before, and destroy it after, all components that use it.
 class Simulation {
  public:
   using Options = SimulationOptions;
 
   explicit Simulation(SimulationOptions options = {})
-      : options_(options), present_(std::make_shared<detail::Present>(options.seed)), start_(present_->loop().now()) {
+      : options_(options),
+        present_(std::make_shared<detail::Present>(options.seed)),
+        start_(present_->loop().now()) {
     requireOption("Simulation", "maxSteps", options.maxSteps, 1, 1'000'000'000'000);
   }
   Simulation(const Simulation&) = delete;
@@ -97,8 +99,8 @@ class Simulation {
       if (i < options_.maxSteps) continue;
       nlohmann::json details{{"seed", options_.seed}, {"maxSteps", options_.maxSteps}};
       throw Error(Errc::deadline_exceeded,
-                  fmt::format("the simulation with seed {} did not come to rest within {} steps", options_.seed,
-                              options_.maxSteps),
+                  fmt::format("the simulation with seed {} did not come to rest within {} steps",
+                              options_.seed, options_.maxSteps),
                   std::move(details));
     }
   }

@@ -1,4 +1,5 @@
-// The preserver's memory: participants, live transactions, decisions that are not applied everywhere, and accounts.
+// The preserver's memory: participants, live transactions, decisions that are not applied everywhere, and
+// accounts.
 #pragma once
 
 #include <atomic>
@@ -43,12 +44,13 @@ struct Transaction {
 
   StoredContext context;
   const std::vector<ParticipantPtr> participants;
-  std::shared_ptr<Transaction> predecessor;  // the transaction of this context that came before, until it has ended
+  std::shared_ptr<Transaction>
+      predecessor;  // the transaction of this context that came before, until it has ended
 
   // Guarded by the state's mutex.
   CoordinatorMachine machine;
   CoordinatorMachine::Action action = CoordinatorMachine::Action::wait;  // what the machine asked for last
-  std::string refusedBy;  // the participant whose "no" it was
+  std::string refusedBy;                                                 // the participant whose "no" it was
   std::string cause;
   std::size_t tellsUnderWay = 0;
 
@@ -76,7 +78,11 @@ struct SeenIntent {
 
 struct PreserverState {
   PreserverState(Environment env, AtomicContextPreserverOptions given)
-      : environment(std::move(env)), options(std::move(given)), history(options.historyEntries), wake(environment), idle(environment) {}
+      : environment(std::move(env)),
+        options(std::move(given)),
+        history(options.historyEntries),
+        wake(environment),
+        idle(environment) {}
 
   const Environment environment;
   const AtomicContextPreserverOptions options;
@@ -87,11 +93,11 @@ struct PreserverState {
   std::unique_ptr<Journal> journal;
   std::uint64_t nextSequence = 1;
   std::map<std::string, ParticipantPtr> participants;
-  std::map<std::string, std::shared_ptr<Transaction>> live;               // by transaction id
-  std::set<std::string> unknownOutcome;                                   // never touched again in this life
-  std::unordered_map<std::string, std::shared_ptr<Transaction>> newest;   // by context: the end of its queue
-  std::map<std::string, OpenDecision> decided;                            // by transaction id
-  std::map<std::string, std::deque<TransactionRef>> backlog;              // by participant: commits to be told
+  std::map<std::string, std::shared_ptr<Transaction>> live;              // by transaction id
+  std::set<std::string> unknownOutcome;                                  // never touched again in this life
+  std::unordered_map<std::string, std::shared_ptr<Transaction>> newest;  // by context: the end of its queue
+  std::map<std::string, OpenDecision> decided;                           // by transaction id
+  std::map<std::string, std::deque<TransactionRef>> backlog;             // by participant: commits to be told
   std::map<std::pair<std::string, std::string>, SeenIntent> seenIntents;  // by participant and transaction id
   DecisionHistory history;
   PreserverMetrics counters;
@@ -155,13 +161,14 @@ struct PreserverState {
       (void)journal->append(static_cast<std::uint8_t>(DecisionRecord::end), toBytes(transactionId));
       journal->dropBefore(firstNeeded());
     } catch (const Error&) {
-      // A log that takes no more records ends nothing: the next start finds the decision again and repeats the commits,
-      // which are idempotent. Every later transaction is told of the log's state.
+      // A log that takes no more records ends nothing: the next start finds the decision again and repeats
+      // the commits, which are idempotent. Every later transaction is told of the log's state.
     }
   }
 
   // The participant will not do it by itself: set aside, so that it does not hold up others.
-  void markRefused(const std::string& transactionId, const std::string& participant, const std::string& cause) {
+  void markRefused(const std::string& transactionId, const std::string& participant,
+                   const std::string& cause) {
     std::optional<InDoubtTransaction> doubt;
     {
       const std::lock_guard lock(mutex);

@@ -17,9 +17,10 @@ namespace lukhas::detail {
 
 using CopiesByParticipant = std::vector<std::pair<ParticipantPtr, ContextCopies>>;
 
-// Asks all registered participants in parallel. Any that does not answer in time is an error that names it: the newest
-// state may be held by that one alone, and an older one would be a stale read.
-inline asio::awaitable<CopiesByParticipant> readCopies(std::shared_ptr<PreserverState> state, std::string contextId) {
+// Asks all registered participants in parallel. Any that does not answer in time is an error that names it:
+// the newest state may be held by that one alone, and an older one would be a stale read.
+inline asio::awaitable<CopiesByParticipant> readCopies(std::shared_ptr<PreserverState> state,
+                                                       std::string contextId) {
   const TimePoint deadline = state->environment.after(state->options.prepareTimeout);
   const std::vector<ParticipantPtr> participants = state->allParticipants();
   std::vector<ChildTask<ContextCopies>> reads;
@@ -47,14 +48,16 @@ inline asio::awaitable<CopiesByParticipant> readCopies(std::shared_ptr<Preserver
     }
     const std::string& name = participants[i]->name();
     nlohmann::json details{{"participant", name}, {"contextId", contextId}, {"cause", cause}};
-    throw Error(PreserveErrc::participant_unavailable, fmt::format("participant '{}' cannot be read: {}", name, cause),
-                std::move(details));
+    throw Error(PreserveErrc::participant_unavailable,
+                fmt::format("participant '{}' cannot be read: {}", name, cause), std::move(details));
   }
   co_return copies;
 }
 
-// The states among `copies` that are committed: what participants call committed, and intents whose decision is in the log.
-inline std::vector<const StoredContext*> certainStates(const PreserverState& state, const CopiesByParticipant& copies) {
+// The states among `copies` that are committed: what participants call committed, and intents whose decision
+// is in the log.
+inline std::vector<const StoredContext*> certainStates(const PreserverState& state,
+                                                       const CopiesByParticipant& copies) {
   std::vector<const StoredContext*> states;
   const std::lock_guard lock(state.mutex);
   for (const auto& [participant, copy] : copies) {
