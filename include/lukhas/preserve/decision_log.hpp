@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "lukhas/core/error.hpp"
 #include "lukhas/preserve/context_snapshot.hpp"
 #include "lukhas/preserve/participant.hpp"
+#include "lukhas/preserve/transaction_id.hpp"
 
 namespace lukhas {
 
@@ -98,6 +100,74 @@ class DecisionHistory {
   std::size_t maxEntries_;
   std::unordered_map<std::string, std::deque<HistoryEntry>> byContext_;
   std::deque<std::string> order_;
+};
+
+// What the log says of earlier lives, record by record: the decisions, and which participants may not have
+// done them.
+//
+// A participant has surely done a decision when a later one about the same context names it too, because it
+// takes no second intent before it has done with the first. Later is by transaction id, not by place: a
+// decision that stays open for long is written again further on.
+class DecisionReplay {
+ public:
+  struct Open {
+    Decision decision;
+    std::uint64_t lsn = 0;
+    std::set<std::string> remaining;
+  };
+
+  // Records of other types are not its concern. Throws Errc::decode_failed.
+  void add(std::uint8_t type, std::uint64_t lsn, ByteView payload) {
+    if (type == static_cast<std::uint8_t>(DecisionRecord::end)) {
+      ended_.insert(std::string(asText(payload)));
+    }
+    if (type != static_cast<std::uint8_t>(DecisionRecord::commit)) return;
+    Open found;
+    found.decision = Decision::decode(payload);
+    found.lsn = lsn;
+    found.remaining.insert(found.decision.participants.begin(), found.decision.participants.end());
+    const std::string id = found.decision.transaction.transactionId;
+    if (!decisions_.contains(id)) order_.push_back(id);
+    decisions_.insert_or_assign(id, std::move(found));
+  }
+
+  // Every decision, oldest first.
+  [[nodiscard]] std::vector<Decision> all() const {
+    std::vector<Decision> decisions;
+    for (const std::string& id : order_) decisions.push_back(decisions_.at(id).decision);
+    return decisions;
+  }
+
+  // Those that some participant may not have done.
+  [[nodiscard]] std::vector<Open> open() const {
+    std::map<std::string, std::vector<const Decision*>> byContext;
+    for (const auto& [id, found] : decisions_) {
+      byContext[found.decision.transaction.contextId].push_back(&found.decision);
+    }
+    std::vector<Open> left;
+    for (const std::string& id : order_) {
+      if (ended_.contains(id)) continue;
+      Open candidate = decisions_.at(id);
+      for (const Decision* other : byContext[candidate.decision.transaction.contextId]) {
+        if (!isLater(*other, candidate.decision)) continue;
+        for (const std::string& name : other->participants) candidate.remaining.erase(name);
+      }
+      if (!candidate.remaining.empty()) left.push_back(std::move(candidate));
+    }
+    return left;
+  }
+
+ private:
+  [[nodiscard]] static bool isLater(const Decision& a, const Decision& b) {
+    const std::optional<TransactionId> first = TransactionId::parse(a.transaction.transactionId);
+    const std::optional<TransactionId> second = TransactionId::parse(b.transaction.transactionId);
+    if (!first || !second) return false;
+    return std::pair(first->epoch, first->sequence) > std::pair(second->epoch, second->sequence);
+  }
+
+  std::unordered_map<std::string, Open> decisions_;  // by transaction id
+  std::vector<std::string> order_;                   // of their first records
+  std::set<std::string> ended_;
 };
 
 }  // namespace lukhas

@@ -22,6 +22,8 @@ struct AtomicContextPreserverOptions {
   std::string journalDirectory = "lukhas-journal";
   // The disk that holds it. Null: the real one.
   std::shared_ptr<Disk> disk = nullptr;
+  // Size of one file of the log, whose space is reserved before it is used. 4 KiB to 1 GiB.
+  std::uint64_t journalSegmentBytes = std::uint64_t{8} << 20U;
   // Part of each transaction's id, so that applications that share a participant keep apart. 1 to 64 of
   // [A-Za-z0-9._-].
   std::string nameSpace = "lukhas";
@@ -35,9 +37,6 @@ struct AtomicContextPreserverOptions {
   unsigned commitAttempts = 3;
   // How long a call waits for earlier transactions of the same context. 1 ms to 1 h.
   Duration queueTimeout = std::chrono::seconds(30);
-  // How old an intent of this coordinator's present life without a decision must be before recovery aborts
-  // it: longer than any message can be under way. 1 ms to 24 h.
-  Duration orphanInterval = std::chrono::seconds(20);
   // How often recovery compares participants and log. 10 ms to 24 h.
   Duration recoveryInterval = std::chrono::seconds(30);
   // The longest pause between attempts to finish what is decided. 1 ms to 1 h.
@@ -47,6 +46,10 @@ struct AtomicContextPreserverOptions {
   // Transactions under way at once, over all contexts; one more is refused with PreserveErrc::overloaded. 1
   // to 1,000,000.
   std::size_t maxConcurrent = 1024;
+  // Decisions that are not applied everywhere yet; at this number no further transaction begins
+  // (PreserveErrc::overloaded), so that a participant that is down for long does not fill memory and log. 1 to
+  // 1,000,000.
+  std::size_t maxInDoubt = 10'000;
   // Decisions that history() remembers, over all contexts. 0 to 10,000,000.
   std::size_t historyEntries = 10'000;
 
@@ -61,11 +64,11 @@ struct AtomicContextPreserverOptions {
     requireOption(who, "commitTimeout", commitTimeout, 1ms, 1h);
     requireOption(who, "commitAttempts", commitAttempts, 1U, 100U);
     requireOption(who, "queueTimeout", queueTimeout, 1ms, 1h);
-    requireOption(who, "orphanInterval", orphanInterval, 1ms, 24h);
     requireOption(who, "recoveryInterval", recoveryInterval, 10ms, 24h);
     requireOption(who, "longestRetryPause", longestRetryPause, 1ms, 1h);
     requireOption(who, "maxContextBytes", maxContextBytes, 1U, std::size_t{256} << 20U);
     requireOption(who, "maxConcurrent", maxConcurrent, 1U, 1'000'000U);
+    requireOption(who, "maxInDoubt", maxInDoubt, 1U, 1'000'000U);
     requireOption(who, "historyEntries", historyEntries, 0U, 10'000'000U);
   }
 };

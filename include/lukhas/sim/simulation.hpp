@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <exception>
+#include <map>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include <asio/co_spawn.hpp>
@@ -11,6 +13,8 @@
 
 #include "lukhas/core/option_check.hpp"
 #include "lukhas/sim/present.hpp"
+#include "lukhas/sim/simulated_disk.hpp"
+#include "lukhas/sim/simulated_participant.hpp"
 
 namespace lukhas {
 
@@ -42,7 +46,8 @@ class Simulation {
   explicit Simulation(SimulationOptions options = {})
       : options_(options),
         present_(std::make_shared<detail::Present>(options.seed)),
-        start_(present_->loop().now()) {
+        start_(present_->loop().now()),
+        disk_(std::make_shared<SimulatedDisk>(present_)) {
     requireOption("Simulation", "maxSteps", options.maxSteps, 1, 1'000'000'000'000);
   }
   Simulation(const Simulation&) = delete;
@@ -73,9 +78,20 @@ class Simulation {
     return !present_->loop().idle();
   }
 
+  // The disk of this machine: crash() leaves of it what a power cut leaves.
+  [[nodiscard]] const std::shared_ptr<SimulatedDisk>& disk() const noexcept { return disk_; }
+  // The storage system of that name, on a machine of its own: made when it is first asked for; crash() does
+  // not touch it.
+  [[nodiscard]] std::shared_ptr<SimulatedParticipant> participant(const std::string& name) {
+    std::shared_ptr<SimulatedParticipant>& found = participants_[name];
+    if (!found) found = std::make_shared<SimulatedParticipant>(present_, name);
+    return found;
+  }
+
   // Not from inside a coroutine of this world.
   void crash() {
     present_->endLife();
+    disk_->crash();
     *failure_ = nullptr;
   }
 
@@ -108,6 +124,8 @@ class Simulation {
   SimulationOptions options_;
   std::shared_ptr<detail::Present> present_;
   TimePoint start_;
+  std::shared_ptr<SimulatedDisk> disk_;
+  std::map<std::string, std::shared_ptr<SimulatedParticipant>> participants_;
   std::shared_ptr<std::exception_ptr> failure_ = std::make_shared<std::exception_ptr>();
   std::uint64_t steps_ = 0;
 };

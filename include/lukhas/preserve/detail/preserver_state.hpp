@@ -2,6 +2,7 @@
 // accounts.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -32,35 +33,25 @@ namespace lukhas::detail {
 
 using ParticipantPtr = std::shared_ptr<Participant>;
 
-// One call of preserveContext or forget, from its place in the context's queue to its answer.
+// One call of preserveContext or forget, from its place in the context's queue to its end.
 struct Transaction {
-  Transaction(const Environment& environment, StoredContext stored, std::vector<ParticipantPtr> named)
-      : context(std::move(stored)),
-        participants(std::move(named)),
-        machine(participants.size()),
-        progress(environment),
-        begun(environment),
-        ended(environment) {}
+  explicit Transaction(const Environment& environment) : progress(environment) {}
 
-  StoredContext context;
-  const std::vector<ParticipantPtr> participants;
-  std::shared_ptr<Transaction>
-      predecessor;  // the transaction of this context that came before, until it has ended
+  StoredContext context;                     // final once the voting begins
+  std::vector<ParticipantPtr> participants;  // final once the voting begins; a forget finds them out
+  std::shared_ptr<Transaction> predecessor;  // the one of this context that came before, until its turn
 
   // Guarded by the state's mutex.
-  CoordinatorMachine machine;
-  CoordinatorMachine::Action action = CoordinatorMachine::Action::wait;  // what the machine asked for last
-  std::string refusedBy;                                                 // the participant whose "no" it was
+  std::weak_ptr<Transaction> successor;
+  std::optional<CoordinatorMachine> machine;
+  std::string refusedBy;  // the participant whose "no" it was
   std::string cause;
-  std::size_t tellsUnderWay = 0;
 
   std::atomic<bool> callerLeft = false;  // before the decision this means abort; after it, nothing
-  std::atomic<bool> hasBegun = false;
   std::atomic<bool> hasEnded = false;
-  WaitList progress;  // a vote came, a participant is done, or the caller left
-  WaitList begun;
-  WaitList ended;
+  WaitList progress;  // it is its turn, a vote came, or it is given up
 };
+using TransactionPtr = std::shared_ptr<Transaction>;
 
 // A decision that is not applied everywhere yet.
 struct OpenDecision {
@@ -68,12 +59,6 @@ struct OpenDecision {
   Lsn lsn{};
   std::set<std::string> remaining;              // participants that have not done it
   std::map<std::string, std::string> refusals;  // participant → cause: it will not do it by itself
-};
-
-// An intent without a decision, as the last comparison found it.
-struct SeenIntent {
-  InDoubtTransaction transaction;
-  TimePoint firstSeen;
 };
 
 struct PreserverState {
@@ -88,23 +73,27 @@ struct PreserverState {
   const AtomicContextPreserverOptions options;
 
   mutable std::mutex mutex;
+  bool started = false;    // start() was called
   bool accepting = false;  // between start() and stop()
-  bool stopping = false;
+  bool stopping = false;   // the background work ends
+  bool abandoned = false;  // the preserver was destroyed: what is not decided is given up
+  unsigned loops = 0;      // of the background work, that have not ended yet
   std::unique_ptr<Journal> journal;
   std::uint64_t nextSequence = 1;
   std::map<std::string, ParticipantPtr> participants;
-  std::map<std::string, std::shared_ptr<Transaction>> live;              // by transaction id
-  std::set<std::string> unknownOutcome;                                  // never touched again in this life
-  std::unordered_map<std::string, std::shared_ptr<Transaction>> newest;  // by context: the end of its queue
-  std::map<std::string, OpenDecision> decided;                           // by transaction id
-  std::map<std::string, std::deque<TransactionRef>> backlog;             // by participant: commits to be told
-  std::map<std::pair<std::string, std::string>, SeenIntent> seenIntents;  // by participant and transaction id
+  std::map<std::string, TransactionPtr> live;              // by transaction id
+  std::set<std::string> unknownOutcome;                    // never touched again in this life
+  std::unordered_map<std::string, TransactionPtr> newest;  // by context: the end of its queue
+  std::multiset<Lsn> deciding;                  // lower bounds of the decision records that are being written
+  std::map<std::string, OpenDecision> decided;  // by transaction id
+  std::map<std::string, std::deque<TransactionRef>> backlog;  // by participant: commits to be told
+  std::map<std::string, InDoubtTransaction> leftIntents;      // by transaction id: what recovery had to leave
   DecisionHistory history;
   PreserverMetrics counters;
   LatencyHistogram latency;
 
-  WaitList wake;  // backlog grew, a participant was added, or stopping
-  WaitList idle;  // a transaction ended
+  WaitList wake;  // the backlog grew, or the background work is to end
+  WaitList idle;  // a transaction or a loop of the background work ended
 
   Signal<TransactionPrepared> onPrepared;
   Signal<TransactionCommitted> onCommitted;
@@ -116,11 +105,6 @@ struct PreserverState {
     const std::lock_guard lock(mutex);
     return stopping;
   }
-  [[nodiscard]] bool isIdle() const {
-    const std::lock_guard lock(mutex);
-    return live.size() == unknownOutcome.size();
-  }
-
   [[nodiscard]] ParticipantPtr find(const std::string& name) const {
     const std::lock_guard lock(mutex);
     const auto found = participants.find(name);
@@ -142,10 +126,25 @@ struct PreserverState {
     }
     return false;
   }
-  [[nodiscard]] std::optional<TransactionId> ownId(std::string_view transactionId) const {
-    std::optional<TransactionId> id = TransactionId::parse(transactionId);
-    if (!id || id->nameSpace != options.nameSpace || id->coordinator != journal->uuid()) return std::nullopt;
-    return id;
+  // Whether this coordinator, in this life or an earlier one, gave out that id. Only such are ever touched.
+  [[nodiscard]] bool isOwn(std::string_view transactionId) const {
+    const std::optional<TransactionId> id = TransactionId::parse(transactionId);
+    return id && id->nameSpace == options.nameSpace && id->coordinator == journal->uuid();
+  }
+  // Whether somebody else will settle that transaction: its own call, or the next start. With the mutex held.
+  [[nodiscard]] bool isInOtherHands(const std::string& transactionId) const {
+    return live.contains(transactionId) || unknownOutcome.contains(transactionId);
+  }
+
+  // From the call on, `decision` is committed: remembered until every participant has done it.
+  void markDecided(const Decision& decision, Lsn lsn) {
+    const std::lock_guard lock(mutex);
+    OpenDecision open;
+    open.lsn = lsn;
+    open.remaining.insert(decision.participants.begin(), decision.participants.end());
+    open.decision = decision;
+    decided.insert_or_assign(decision.transaction.transactionId, std::move(open));
+    history.add(decision);
   }
 
   // A participant has applied a decision. The last one ends it; the log may then be shortened.
@@ -158,7 +157,7 @@ struct PreserverState {
     if (!found->second.remaining.empty()) return;
     decided.erase(found);
     try {
-      (void)journal->append(static_cast<std::uint8_t>(DecisionRecord::end), toBytes(transactionId));
+      journal->append(static_cast<std::uint8_t>(DecisionRecord::end), toBytes(transactionId));
       journal->dropBefore(firstNeeded());
     } catch (const Error&) {
       // A log that takes no more records ends nothing: the next start finds the decision again and repeats
@@ -173,13 +172,14 @@ struct PreserverState {
     {
       const std::lock_guard lock(mutex);
       const auto found = decided.find(transactionId);
-      if (found == decided.end()) return;
+      if (found == decided.end() || !found->second.remaining.contains(participant)) return;
       found->second.refusals[participant] = cause;
       doubt = describe(found->second);
     }
     onInDoubt.emit(*doubt);
   }
 
+  // From now on the background work tells that participant, for as long as it takes.
   void handOver(const TransactionRef& transaction, const std::string& participant) {
     {
       const std::lock_guard lock(mutex);
@@ -202,14 +202,15 @@ struct PreserverState {
     return doubt;
   }
 
- private:
   // The oldest record that a restart would need. With the mutex held.
   [[nodiscard]] Lsn firstNeeded() const {
     Lsn first = journal->nextLsn();
+    if (!deciding.empty()) first = std::min(first, *deciding.begin());
     for (const auto& [id, open] : decided) first = std::min(first, open.lsn);
     return first;
   }
 };
+using PreserverStatePtr = std::shared_ptr<PreserverState>;
 
 // The cause of a failure in one line, for details and events.
 [[nodiscard]] inline std::string causeOf(const std::exception_ptr& error) {

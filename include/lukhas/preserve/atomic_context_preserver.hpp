@@ -1,0 +1,116 @@
+// AtomicContextPreserver: a context is in all the systems that were named, or in none.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <asio/awaitable.hpp>
+#include <nlohmann/json.hpp>
+
+#include "lukhas/core/health.hpp"
+#include "lukhas/preserve/context_snapshot.hpp"
+#include "lukhas/preserve/detail/preserver_state.hpp"
+#include "lukhas/preserve/participant.hpp"
+#include "lukhas/preserve/preserve_error.hpp"
+#include "lukhas/preserve/preserver_options.hpp"
+
+namespace lukhas {
+
+// Keeps contexts in several storage systems at once, by two-phase commit with a write-ahead log.
+//
+//   lukhas::AtomicContextPreserver preserver{environment, {.journalDirectory = "data/journal"}};
+//   co_await preserver.addParticipant(lukhas::SqliteParticipant::open("sqlite", "data/contexts.db"));
+//   co_await preserver.addParticipant(lukhas::DirectoryParticipant::open("files", "data/contexts"));
+//   co_await preserver.start();
+//
+//   lukhas::ContextSnapshot snapshot =
+//       co_await preserver.preserveContext("session:42", context, {"sqlite", "files"});
+//   std::optional<lukhas::ContextSnapshot> found = co_await preserver.restoreContext("session:42");
+//
+// What it guarantees. When preserveContext returns, the decision is on disk and final: every participant holds
+// the context, or will (those are named in `pending`, and are told until they have done it, also by a later
+// process). When it throws PreserveErrc::aborted, none of them holds it. Only when the write of the decision
+// itself fails is the outcome unknown (PreserveErrc::outcome_unknown): the next start decides. A crash, of this
+// process or a participant's, at any moment, changes nothing of this.
+//
+// Order of service. Transactions of one context run one after the other, in the order of the calls; those of
+// different contexts run side by side. A read sees every transaction that had returned before it began.
+//
+// Time. Each step has a limit (AtomicContextPreserverOptions), so every call ends. Cancelling a call, or
+// destroying the preserver, aborts the transaction if it is not decided yet; afterwards it changes nothing.
+//
+// The caller resumes on its own executor. Any thread may call. stop() before destruction lets what is under
+// way end in order; without it, the next start finishes it. One preserver a journal directory; several may
+// share participants: what another one has prepared is never touched, and shown by listInDoubt().
+//
+// The method: presumed abort (Mohan, Lindsay, Obermarck, 1986); see CoordinatorMachine.
+class AtomicContextPreserver {
+ public:
+  using Options = AtomicContextPreserverOptions;
+
+  // Throws Errc::invalid_option.
+  explicit AtomicContextPreserver(Environment environment, AtomicContextPreserverOptions options = {});
+  AtomicContextPreserver(const AtomicContextPreserver&) = delete;
+  AtomicContextPreserver& operator=(const AtomicContextPreserver&) = delete;
+  ~AtomicContextPreserver();
+
+  // Opens a participant and makes it known under its name; before start() or later. Throws what its open()
+  // throws, or PreserveErrc::duplicate_participant.
+  [[nodiscard]] asio::awaitable<void> addParticipant(std::shared_ptr<Participant> participant);
+
+  // Opens the log and begins to finish, in the background, what earlier lives left open. Calls are accepted
+  // once it has returned. Throws the log's errors (JournalErrc: not_writable, locked, corrupt, …) and may be
+  // called again then.
+  [[nodiscard]] asio::awaitable<void> start();
+  // Refuses new calls, waits for those under way, and closes participants and log. For good.
+  [[nodiscard]] asio::awaitable<void> stop();
+
+  // Preserves `data` as the next version of the context. `contextId` has 1 to 256 bytes. Names that are given
+  // twice count once. Throws PreserveErrc: aborted, outcome_unknown, unknown_participant, no_participants,
+  // invalid_context_id, context_too_large, overloaded, not_started.
+  [[nodiscard]] asio::awaitable<ContextSnapshot> preserveContext(std::string contextId, nlohmann::json data,
+                                                                 NameList participants);
+
+  // The newest committed snapshot, or nullopt when there is none. Every participant is asked: one that does
+  // not answer in time makes the call throw PreserveErrc::participant_unavailable, because it alone may hold
+  // the newest version. A damaged copy is passed over for another of the same version; without one,
+  // PreserveErrc::corrupt_snapshot. Never an older version.
+  [[nodiscard]] asio::awaitable<std::optional<ContextSnapshot>> restoreContext(std::string contextId);
+
+  // Removes the context from every participant that holds it, as one transaction. False when none does.
+  // Throws as preserveContext.
+  [[nodiscard]] asio::awaitable<bool> forget(std::string contextId);
+
+  // The decisions about a context that the preserver remembers (`historyEntries` over all contexts), oldest
+  // first.
+  [[nodiscard]] std::vector<HistoryEntry> history(const std::string& contextId) const;
+
+  // The transactions whose end is open somewhere: decided but not applied everywhere, refused, of unknown
+  // outcome at the last comparison, or another coordinator's.
+  [[nodiscard]] std::vector<InDoubtTransaction> listInDoubt() const;
+
+  // Compares participants and log now, and tells those that had refused once more. The same goes on by itself
+  // every `recoveryInterval`.
+  [[nodiscard]] asio::awaitable<RecoveryReport> recover();
+
+  [[nodiscard]] PreserverMetrics getMetrics() const;
+  [[nodiscard]] HealthReport healthCheck() const;
+
+ private:
+  detail::PreserverStatePtr state_;
+
+ public:
+  Signal<TransactionPrepared>& onPrepared;    // everybody has said yes; not decided yet
+  Signal<TransactionCommitted>& onCommitted;  // decided, and told as far as possible
+  Signal<TransactionRolledBack>& onRollback;  // aborted, with the reason
+  Signal<TransactionRecovered>& onRecovered;  // what an earlier call left open at a participant was resolved
+  Signal<InDoubtTransaction>& onInDoubt;      // a transaction's end stays open for now
+};
+
+}  // namespace lukhas
+
+#include "lukhas/preserve/impl/atomic_context_preserver.hpp"  // IWYU pragma: export

@@ -1,0 +1,231 @@
+// What goes on beside the calls: telling participants what is decided until they have done it, and comparing
+// them with the log.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
+#include "lukhas/core/backoff.hpp"
+#include "lukhas/preserve/detail/preserver_state.hpp"
+#include "lukhas/preserve/detail/tell_participant.hpp"
+
+namespace lukhas::detail {
+
+// Counts a loop of the background work, so that stop() can wait for its end.
+class LoopMark {
+ public:
+  explicit LoopMark(PreserverStatePtr state) : state_(std::move(state)) {}
+  LoopMark(LoopMark&&) noexcept = default;
+  ~LoopMark() {
+    if (!state_) return;
+    {
+      const std::lock_guard lock(state_->mutex);
+      --state_->loops;
+    }
+    state_->idle.resumeAll();
+  }
+  [[nodiscard]] PreserverState& operator*() const noexcept { return *state_; }
+  [[nodiscard]] PreserverState* operator->() const noexcept { return state_.get(); }
+  [[nodiscard]] const PreserverStatePtr& state() const noexcept { return state_; }
+
+ private:
+  PreserverStatePtr state_;
+};
+
+// Waits until `when` or until the background work is to end. True when it is to end.
+inline asio::awaitable<bool> pauseUntil(PreserverStatePtr state, TimePoint when) {
+  PreserverState* const shared = state.get();
+  const auto isStopping = [shared] { return shared->isStopping(); };
+  while (!isStopping()) {
+    if (co_await state->wake.waitUntil(when, isStopping) == WaitResult::timed_out) break;
+  }
+  co_return isStopping();
+}
+
+// Tells one participant the commits in its backlog, one by one, for as long as it takes. Commits of one
+// participant are independent of each other, so what fails goes to the end and holds nobody up.
+inline asio::awaitable<void> driveBacklog(LoopMark mark, ParticipantPtr participant) {
+  const PreserverStatePtr state = mark.state();
+  PreserverState* const shared = state.get();
+  const std::string name = participant->name();
+  const Backoff backoff{std::chrono::milliseconds(100), state->options.longestRetryPause};
+  const auto hasWork = [shared, &name] {
+    const std::lock_guard lock(shared->mutex);
+    return shared->stopping || !shared->backlog[name].empty();
+  };
+  unsigned failures = 0;
+  for (;;) {
+    while (!hasWork()) (void)co_await state->wake.wait(hasWork);
+    TransactionRef next;
+    {
+      const std::lock_guard lock(state->mutex);
+      if (state->stopping) co_return;
+      next = std::move(state->backlog[name].front());
+      state->backlog[name].pop_front();
+      const auto open = state->decided.find(next.transactionId);
+      if (open == state->decided.end() || !open->second.remaining.contains(name)) continue;
+    }
+    const Told told = co_await tellCommit(state, participant, next, state->options.commitTimeout);
+    if (told.result == Told::Result::unavailable) {
+      {
+        const std::lock_guard lock(state->mutex);
+        state->backlog[name].push_back(std::move(next));
+      }
+      const TimePoint again =
+          state->environment.after(backoff.wait(std::min(failures++, 30U), state->environment.random()));
+      if (co_await pauseUntil(state, again)) co_return;
+      continue;
+    }
+    failures = 0;
+    if (told.result == Told::Result::refused) {
+      state->markRefused(next.transactionId, name, told.cause);
+      continue;
+    }
+    state->markDone(next.transactionId, name);
+    {
+      const std::lock_guard lock(state->mutex);
+      ++state->counters.recovered;
+    }
+    state->onRecovered.emit({next.transactionId, next.contextId, name, true});
+  }
+}
+
+// What one participant holds in doubt, or nothing when it does not answer.
+inline asio::awaitable<std::optional<std::vector<StoredContext>>> listIntents(PreserverStatePtr state,
+                                                                              ParticipantPtr participant) {
+  try {
+    std::string operation = "inDoubt";
+    co_return co_await withTimeLimit(state->environment, state->options.prepareTimeout, std::move(operation),
+                                     participant->inDoubt());
+  } catch (const std::exception&) {
+    // it says nothing: its intents stay until it can be asked
+  }
+  co_return std::nullopt;
+}
+
+// An intent of this coordinator that is neither live nor in the books of the backlog. The log knows what it is
+// worth: its decision, or none, which means abort (presumed abort). It is safe at any age: a transaction is
+// live from before its first prepare until after its outcome is in the books, and the participants were asked
+// before the books are looked at.
+inline asio::awaitable<bool> resolveIntent(PreserverStatePtr state, ParticipantPtr participant,
+                                           TransactionRef intent, bool commits) {
+  const Duration limit = state->options.prepareTimeout;
+  Told told;
+  if (commits) {
+    told = co_await tellCommit(state, participant, intent, limit);
+  } else {
+    told = co_await tellAbort(state, participant, intent, limit);
+  }
+  if (told.result != Told::Result::done) co_return false;
+  {
+    const std::lock_guard lock(state->mutex);
+    ++state->counters.recovered;
+  }
+  state->onRecovered.emit({intent.transactionId, intent.contextId, participant->name(), commits});
+  co_return true;
+}
+
+// Compares every participant with the log, once.
+inline asio::awaitable<RecoveryReport> recoverOnce(PreserverStatePtr state) {
+  RecoveryReport report;
+  std::map<std::string, InDoubtTransaction> left;
+  const std::vector<ParticipantPtr> participants = state->allParticipants();
+  for (const ParticipantPtr& participant : participants) {
+    const std::optional<std::vector<StoredContext>> intents = co_await listIntents(state, participant);
+    if (!intents) continue;
+    for (const StoredContext& stored : *intents) {
+      const TransactionRef intent(stored);
+      bool commits = false;
+      bool own = false;
+      {
+        const std::lock_guard lock(state->mutex);
+        if (state->stopping) co_return report;
+        own = state->isOwn(intent.transactionId);
+        if (own && state->isInOtherHands(intent.transactionId)) continue;
+        const auto open = state->decided.find(intent.transactionId);
+        const bool inBacklog =
+            open != state->decided.end() && open->second.remaining.contains(participant->name());
+        if (inBacklog) {
+          ++report.left;
+          continue;
+        }
+        commits = own && state->isDecided(intent);
+      }
+      if (own && co_await resolveIntent(state, participant, intent, commits)) {
+        ++(commits ? report.committed : report.aborted);
+        continue;
+      }
+      ++report.left;
+      InDoubtTransaction& doubt = left[intent.transactionId];
+      doubt.transactionId = intent.transactionId;
+      doubt.contextId = intent.contextId;
+      doubt.version = intent.version;
+      doubt.reason = own ? InDoubtTransaction::Reason::undecided : InDoubtTransaction::Reason::foreign;
+      doubt.participants.push_back(participant->name());
+    }
+  }
+  std::vector<InDoubtTransaction> found;
+  {
+    const std::lock_guard lock(state->mutex);
+    for (const auto& [id, doubt] : left) {
+      if (!state->leftIntents.contains(id)) found.push_back(doubt);
+    }
+    state->leftIntents = std::move(left);
+  }
+  for (const InDoubtTransaction& doubt : found) state->onInDoubt.emit(doubt);
+  co_return report;
+}
+
+// Writes decisions that have been open for long into the log once more, so that the old end of the log can be
+// dropped: a participant that never comes back does not make the log grow.
+inline asio::awaitable<void> carryForward(PreserverStatePtr state) {
+  constexpr std::uint64_t longLog = 4;  // segments
+  if (state->journal->getMetrics().segments <= longLog) co_return;
+  std::vector<Decision> open;
+  {
+    const std::lock_guard lock(state->mutex);
+    for (const auto& [id, decision] : state->decided) open.push_back(decision.decision);
+  }
+  for (const Decision& decision : open) {
+    Lsn lsn;
+    {
+      const std::lock_guard lock(state->mutex);
+      lsn = state->journal->nextLsn();
+    }
+    try {
+      (void)co_await state->journal->appendDurable(static_cast<std::uint8_t>(DecisionRecord::commit),
+                                                   decision.encode());
+    } catch (const Error&) {
+      co_return;  // the old records still serve
+    }
+    const std::lock_guard lock(state->mutex);
+    const auto still = state->decided.find(decision.transaction.transactionId);
+    if (still != state->decided.end()) {
+      still->second.lsn = std::max(still->second.lsn, lsn);
+    } else {  // it ended while its copy was written: the copy needs an end too
+      state->journal->append(static_cast<std::uint8_t>(DecisionRecord::end),
+                             toBytes(decision.transaction.transactionId));
+    }
+  }
+  const std::lock_guard lock(state->mutex);
+  state->journal->dropBefore(state->firstNeeded());
+}
+
+inline asio::awaitable<void> driveRecovery(LoopMark mark) {
+  const PreserverStatePtr state = mark.state();
+  for (;;) {
+    (void)co_await recoverOnce(state);
+    co_await carryForward(state);
+    const TimePoint next = state->environment.after(state->options.recoveryInterval);
+    if (co_await pauseUntil(state, next)) co_return;
+  }
+}
+
+}  // namespace lukhas::detail

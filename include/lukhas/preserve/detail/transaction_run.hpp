@@ -1,0 +1,408 @@
+// One transaction from its place in the context's queue to its end: the doing to CoordinatorMachine's deciding.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "lukhas/async/child_task.hpp"
+#include "lukhas/core/backoff.hpp"
+#include "lukhas/preserve/detail/preserver_state.hpp"
+#include "lukhas/preserve/detail/read_copies.hpp"
+#include "lukhas/preserve/detail/tell_participant.hpp"
+
+namespace lukhas::detail {
+
+// How a transaction ended that was not aborted.
+struct TransactionOutcome {
+  std::uint64_t version = 0;  // 0: there was nothing to forget
+  std::vector<std::string> participants;
+  std::vector<std::string> pending;
+};
+
+// Why it is aborted.
+struct Refusal {
+  std::string participant;  // empty when it was none of them
+  std::string cause;
+};
+
+// Ends the transaction's time in the queue and among the live, however it leaves its coroutine.
+class EndOfTransaction {
+ public:
+  EndOfTransaction(PreserverStatePtr state, TransactionPtr transaction)
+      : state_(std::move(state)), transaction_(std::move(transaction)) {}
+  EndOfTransaction(const EndOfTransaction&) = delete;
+  EndOfTransaction& operator=(const EndOfTransaction&) = delete;
+
+  ~EndOfTransaction() {
+    TransactionPtr successor;
+    {
+      const std::lock_guard lock(state_->mutex);
+      transaction_->hasEnded = true;
+      successor = transaction_->successor.lock();
+      state_->live.erase(transaction_->context.transactionId);
+      const auto newest = state_->newest.find(transaction_->context.contextId);
+      if (newest != state_->newest.end() && newest->second == transaction_) state_->newest.erase(newest);
+    }
+    if (successor) successor->progress.resumeAll();
+    state_->idle.resumeAll();
+  }
+
+ private:
+  PreserverStatePtr state_;
+  TransactionPtr transaction_;
+};
+
+class TransactionRun {
+ public:
+  TransactionRun(PreserverStatePtr state, TransactionPtr transaction)
+      : state_(std::move(state)), transaction_(std::move(transaction)), begun_(state_->environment.now()) {}
+
+  // To the end, whatever becomes of the caller. Throws PreserveErrc::aborted or outcome_unknown.
+  [[nodiscard]] static asio::awaitable<TransactionOutcome> run(PreserverStatePtr state,
+                                                               TransactionPtr transaction) {
+    const EndOfTransaction end(state, transaction);
+    TransactionRun self(state, transaction);
+    std::optional<Refusal> refusal = co_await self.waitForTurn();
+    if (!refusal) refusal = co_await self.findVersion();
+    if (!refusal && transaction->participants.empty()) co_return TransactionOutcome{};
+    if (!refusal) {
+      refusal = co_await self.askAll();
+      if (!refusal) refusal = co_await self.decide();
+      if (refusal) co_await self.tellAllToAbort();
+    }
+    if (refusal) self.fail(*refusal);
+    co_return co_await self.tellAllToCommit();
+  }
+
+ private:
+  [[nodiscard]] const StoredContext& context() const noexcept { return transaction_->context; }
+  // Before the decision this means abort.
+  [[nodiscard]] bool isGivenUp() const {
+    if (transaction_->callerLeft) return true;
+    const std::lock_guard lock(state_->mutex);
+    return state_->abandoned;
+  }
+
+  [[nodiscard]] asio::awaitable<std::optional<Refusal>> waitForTurn() {
+    const TransactionPtr before = std::exchange(transaction_->predecessor, nullptr);
+    if (!before) co_return std::nullopt;
+    const TimePoint deadline = state_->environment.after(state_->options.queueTimeout);
+    Transaction* const earlier = before.get();
+    const auto isReady = [this, earlier] { return earlier->hasEnded || isGivenUp(); };
+    while (!isReady()) {
+      const WaitResult result = co_await transaction_->progress.waitUntil(deadline, isReady);
+      if (result == WaitResult::timed_out) {
+        co_return Refusal{{}, "an earlier transaction of the context did not end in time"};
+      }
+    }
+    if (isGivenUp()) co_return Refusal{{}, "the caller left"};
+    co_return std::nullopt;
+  }
+
+  // The version is one more than the newest that any participant holds for certain. What is left of earlier
+  // transactions of the context is settled on the way, as no participant takes a second intent.
+  [[nodiscard]] asio::awaitable<std::optional<Refusal>> findVersion() {
+    CopiesByParticipant copies;
+    try {
+      copies = co_await readCopies(state_, context().contextId);
+    } catch (const Error& error) {
+      co_return Refusal{error.details().value("participant", ""), error.what()};
+    }
+    for (const auto& [participant, copy] : copies) {
+      if (!copy.intent) continue;
+      std::optional<Refusal> refusal = co_await settle(participant, TransactionRef(*copy.intent));
+      if (refusal) co_return refusal;
+    }
+    const std::vector<const StoredContext*> states = certainStates(*state_, copies);
+    const std::uint64_t newest = newestVersion(states);
+    StoredContext& mine = transaction_->context;
+    mine.version = newest + 1;
+    if (mine.forgets) {
+      for (const auto& [participant, copy] : copies) {
+        const bool holds = copy.committed || (copy.intent && !copy.intent->forgets);
+        if (holds) transaction_->participants.push_back(participant);
+      }
+    }
+    std::vector<std::string> names;
+    for (const ParticipantPtr& participant : transaction_->participants) names.push_back(participant->name());
+    mine.participants = NameList(std::move(names));
+    co_return std::nullopt;
+  }
+
+  [[nodiscard]] asio::awaitable<std::optional<Refusal>> settle(ParticipantPtr participant,
+                                                               TransactionRef intent) {
+    bool commits = false;
+    {
+      const std::lock_guard lock(state_->mutex);
+      if (!state_->isOwn(intent.transactionId) || state_->isInOtherHands(intent.transactionId)) {
+        co_return std::nullopt;  // the participant will refuse, and name it
+      }
+      commits = state_->isDecided(intent);
+    }
+    const Duration limit = state_->options.prepareTimeout;
+    Told told;
+    if (commits) {
+      told = co_await tellCommit(state_, participant, intent, limit);
+    } else {
+      told = co_await tellAbort(state_, participant, intent, limit);
+    }
+    if (told.result != Told::Result::done) co_return Refusal{participant->name(), told.cause};
+    if (commits) state_->markDone(intent.transactionId, participant->name());
+    co_return std::nullopt;
+  }
+
+  [[nodiscard]] asio::awaitable<std::optional<Refusal>> askAll() {
+    const std::vector<ParticipantPtr>& participants = transaction_->participants;
+    {
+      const std::lock_guard lock(state_->mutex);
+      transaction_->machine.emplace(participants.size());
+      (void)transaction_->machine->begin();
+    }
+    const TimePoint deadline = state_->environment.after(state_->options.prepareTimeout);
+    std::vector<ChildTask<void>> votes;
+    votes.reserve(participants.size());
+    for (std::size_t i = 0; i < participants.size(); ++i) {
+      votes.emplace_back(state_->environment, askOne(state_, transaction_, i));
+    }
+    const auto isOver = [this] {
+      if (isGivenUp()) return true;
+      const std::lock_guard lock(state_->mutex);
+      return transaction_->machine->state() != TransactionState::preparing;
+    };
+    while (!isOver()) {
+      if (co_await transaction_->progress.waitUntil(deadline, isOver) == WaitResult::timed_out) break;
+    }
+    const bool givenUp = isGivenUp();
+    const std::lock_guard lock(state_->mutex);
+    CoordinatorMachine& machine = *transaction_->machine;
+    if (machine.state() == TransactionState::prepared && !givenUp) co_return std::nullopt;
+    Refusal refusal{transaction_->refusedBy, transaction_->cause};
+    if (machine.state() == TransactionState::preparing || machine.state() == TransactionState::prepared) {
+      refusal = givenUp ? Refusal{{}, "the caller left"} : Refusal{firstSilent(machine), "no answer in time"};
+    }
+    silent_ = silentOnes(machine);
+    (void)machine.giveUp();
+    co_return refusal;
+  }
+
+  [[nodiscard]] static asio::awaitable<void> askOne(PreserverStatePtr state, TransactionPtr transaction,
+                                                    std::size_t index) {
+    const ParticipantPtr participant = transaction->participants[index];
+    std::string cause;
+    try {
+      StoredContext copy = transaction->context;
+      co_await participant->prepare(std::move(copy));
+    } catch (...) {
+      cause = causeOf(std::current_exception());
+      if (cause.empty()) cause = "it gave no reason";
+    }
+    {
+      const std::lock_guard lock(state->mutex);
+      CoordinatorMachine& machine = *transaction->machine;
+      if (cause.empty()) {
+        (void)machine.yes(index);
+      } else if (machine.state() == TransactionState::preparing) {
+        transaction->refusedBy = participant->name();
+        transaction->cause = cause;
+        (void)machine.no(index);
+      }
+    }
+    transaction->progress.resumeAll();
+  }
+
+  [[nodiscard]] std::string firstSilent(const CoordinatorMachine& machine) const {
+    for (std::size_t i = 0; i < transaction_->participants.size(); ++i) {
+      if (!machine.answered(i)) return transaction_->participants[i]->name();
+    }
+    return {};
+  }
+  // With the mutex held, before the machine leaves PREPARING.
+  [[nodiscard]] std::vector<bool> silentOnes(const CoordinatorMachine& machine) const {
+    std::vector<bool> silent(transaction_->participants.size(), false);
+    if (machine.state() != TransactionState::preparing) return silent;
+    for (std::size_t i = 0; i < silent.size(); ++i) silent[i] = !machine.answered(i);
+    return silent;
+  }
+
+  // Writes the record that is the decision. A refusal means that it is certainly not in the log.
+  [[nodiscard]] asio::awaitable<std::optional<Refusal>> decide() {
+    state_->onPrepared.emit({context().transactionId, context().contextId});
+    Decision decision;
+    decision.transaction = TransactionRef(context());
+    decision.participants = context().participants.names();
+    decision.payloadHash = context().payloadHash;
+    decision.decidedAt = state_->environment.wallNow();
+    const DecidingMark mark(state_);
+    std::string refused;
+    std::string unknown;
+    Lsn lsn;
+    std::optional<asio::awaitable<Lsn>> durable;
+    try {
+      durable.emplace(state_->journal->appendDurable(static_cast<std::uint8_t>(DecisionRecord::commit),
+                                                     decision.encode()));
+    } catch (const Error& error) {
+      refused = error.what();  // the log did not take it
+    }
+    if (durable) {
+      try {
+        lsn = co_await std::move(*durable);
+      } catch (const Error& error) {
+        (error.code() == JournalErrc::disk_full ? refused : unknown) = error.what();
+      }
+    }
+    if (!unknown.empty()) failUnknown(unknown);
+    if (!refused.empty()) {
+      const std::lock_guard lock(state_->mutex);
+      (void)transaction_->machine->giveUp();
+      co_return Refusal{{}, "the transaction log: " + refused};
+    }
+    state_->markDecided(decision, lsn);
+    const std::lock_guard lock(state_->mutex);
+    (void)transaction_->machine->recorded();
+    ++state_->counters.successfulCommits;
+    co_return std::nullopt;
+  }
+
+  // While it lives, the log keeps all records from its beginning on.
+  class DecidingMark {
+   public:
+    explicit DecidingMark(PreserverStatePtr state) : state_(std::move(state)) {
+      const std::lock_guard lock(state_->mutex);
+      place_ = state_->deciding.insert(state_->journal->nextLsn());
+    }
+    DecidingMark(const DecidingMark&) = delete;
+    DecidingMark& operator=(const DecidingMark&) = delete;
+    ~DecidingMark() {
+      const std::lock_guard lock(state_->mutex);
+      state_->deciding.erase(place_);
+    }
+
+   private:
+    PreserverStatePtr state_;
+    std::multiset<Lsn>::iterator place_;
+  };
+
+  // Tells all in parallel, as often and as long as the options say; the background work goes on with the rest.
+  [[nodiscard]] asio::awaitable<TransactionOutcome> tellAllToCommit() {
+    const TransactionRef decided(context());
+    const TimePoint deadline = state_->environment.after(state_->options.commitTimeout);
+    std::vector<ChildTask<void>> tells;
+    tells.reserve(transaction_->participants.size());
+    for (const ParticipantPtr& participant : transaction_->participants) {
+      tells.emplace_back(state_->environment, tellUntil(state_, participant, decided, deadline));
+    }
+    for (ChildTask<void>& tell : tells) co_await awaitQuietly(tell, deadline);
+
+    TransactionOutcome outcome;
+    outcome.version = decided.version;
+    outcome.participants = context().participants.names();
+    std::vector<std::string> handedOver;
+    std::optional<InDoubtTransaction> doubt;
+    {
+      const std::lock_guard lock(state_->mutex);
+      if (const auto open = state_->decided.find(decided.transactionId); open != state_->decided.end()) {
+        for (const std::string& name : open->second.remaining) {
+          outcome.pending.push_back(name);
+          if (!open->second.refusals.contains(name)) handedOver.push_back(name);
+        }
+        doubt = PreserverState::describe(open->second);
+      }
+      state_->latency.record(state_->environment.now() - begun_);
+    }
+    for (const std::string& name : handedOver) state_->handOver(decided, name);
+    if (!handedOver.empty()) state_->onInDoubt.emit(*doubt);
+    state_->onCommitted.emit({decided.transactionId, decided.contextId, decided.version, outcome.pending});
+    co_return outcome;
+  }
+
+  [[nodiscard]] static asio::awaitable<void> tellUntil(PreserverStatePtr state, ParticipantPtr participant,
+                                                       TransactionRef decided, TimePoint deadline) {
+    const Environment& environment = state->environment;
+    const Backoff backoff{std::chrono::milliseconds(50), state->options.longestRetryPause};
+    for (unsigned attempt = 0; attempt < state->options.commitAttempts; ++attempt) {
+      if (attempt > 0) co_await environment.sleepFor(backoff.wait(attempt - 1, environment.random()));
+      const Duration left = deadline - environment.now();
+      if (left <= Duration::zero()) co_return;
+      const Told told = co_await tellCommit(state, participant, decided, left);
+      if (told.result == Told::Result::done) state->markDone(decided.transactionId, participant->name());
+      if (told.result == Told::Result::refused) {
+        state->markRefused(decided.transactionId, participant->name(), told.cause);
+      }
+      if (told.result != Told::Result::unavailable) co_return;
+    }
+  }
+
+  [[nodiscard]] static asio::awaitable<void> tellOnce(PreserverStatePtr state, ParticipantPtr participant,
+                                                      TransactionRef aborted, Duration limit) {
+    (void)co_await tellAbort(std::move(state), std::move(participant), std::move(aborted), limit);
+  }
+
+  // The outcome of the transaction stands: no failure on the way of telling it may change the answer.
+  [[nodiscard]] static asio::awaitable<void> awaitQuietly(ChildTask<void>& tell, TimePoint deadline) {
+    try {
+      (void)co_await tell.joinUntil(deadline);
+    } catch (const std::exception&) {
+      // who is not known to have done it stays in the books, for the background work
+    }
+  }
+
+  // Waits for those that are known to answer. The others are told too, but nobody waits for them; what they
+  // still hold afterwards, recovery finds.
+  [[nodiscard]] asio::awaitable<void> tellAllToAbort() {
+    const TransactionRef aborted(context());
+    const Duration limit = state_->options.prepareTimeout;
+    const TimePoint deadline = state_->environment.after(limit);
+    std::vector<ChildTask<void>> tells;
+    for (std::size_t i = 0; i < transaction_->participants.size(); ++i) {
+      ChildTask<void> tell(state_->environment,
+                           tellOnce(state_, transaction_->participants[i], aborted, limit));
+      if (silent_.size() > i && silent_[i]) {
+        tell.detach();
+      } else {
+        tells.push_back(std::move(tell));
+      }
+    }
+    for (ChildTask<void>& tell : tells) co_await awaitQuietly(tell, deadline);
+  }
+
+  [[noreturn]] void fail(const Refusal& refusal) {
+    {
+      const std::lock_guard lock(state_->mutex);
+      ++state_->counters.failedTransactions;
+      ++state_->counters.rolledBack;
+    }
+    const std::string who =
+        refusal.participant.empty() ? "" : fmt::format("participant '{}': ", refusal.participant);
+    state_->onRollback.emit({context().transactionId, context().contextId, who + refusal.cause});
+    nlohmann::json details{{"transactionId", context().transactionId}, {"cause", refusal.cause}};
+    details["participant"] =
+        refusal.participant.empty() ? nlohmann::json() : nlohmann::json(refusal.participant);
+    throw Error(PreserveErrc::aborted,
+                fmt::format("transaction {} was aborted: {}{}", context().transactionId, who, refusal.cause),
+                std::move(details));
+  }
+
+  [[noreturn]] void failUnknown(const std::string& cause) {
+    {
+      const std::lock_guard lock(state_->mutex);
+      state_->unknownOutcome.insert(context().transactionId);
+      ++state_->counters.failedTransactions;
+    }
+    nlohmann::json details{{"transactionId", context().transactionId}, {"cause", cause}};
+    throw Error(PreserveErrc::outcome_unknown,
+                fmt::format("whether transaction {} is committed is decided by the next start: {}",
+                            context().transactionId, cause),
+                std::move(details));
+  }
+
+  PreserverStatePtr state_;
+  TransactionPtr transaction_;
+  TimePoint begun_;
+  std::vector<bool> silent_;  // by participant: it had not answered when the voting ended
+};
+
+}  // namespace lukhas::detail
