@@ -10,7 +10,11 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
+#include <asio/any_io_executor.hpp>
+#include <asio/execution.hpp>
+#include <asio/execution_context.hpp>
 #include <asio/steady_timer.hpp>
 
 #include "lukhas/async/split_mix.hpp"
@@ -41,66 +45,111 @@ class RealTimer final : public WorldTimer {
   asio::steady_timer timer_;
 };
 
-// One thread that runs jobs in order. The thread starts with the first job. The destructor waits for the job
-// that is running, so that a job may use what its owner owns; it drops the others.
-class RealLane final : public WorldLane {
+// One thread that runs jobs in order. It starts with the first job.
+class LaneThread {
  public:
-  RealLane() = default;
-  RealLane(const RealLane&) = delete;
-  RealLane& operator=(const RealLane&) = delete;
+  LaneThread() = default;
+  LaneThread(const LaneThread&) = delete;
+  LaneThread& operator=(const LaneThread&) = delete;
 
-  ~RealLane() override {
+  static void submit(const std::shared_ptr<LaneThread>& self, UniqueFunction<void()> job) {
     {
-      const std::lock_guard lock(state_->mutex);
-      state_->stopping = true;
+      const std::lock_guard lock(self->mutex_);
+      if (self->stopping_) return;  // the job is dropped
+      self->jobs_.push_back(std::move(job));
+      if (!self->thread_.joinable()) self->thread_ = std::thread(&LaneThread::runJobs, self);
     }
-    state_->wake.notify_one();
-    if (!thread_.joinable()) return;
-    if (thread_.get_id() == std::this_thread::get_id()) {
-      thread_.detach();  // the last owner went away inside a job: the loop ends right after it
-    } else {
-      thread_.join();
-    }
+    self->wake_.notify_one();
   }
 
-  void submit(UniqueFunction<void()> job) override {
+  // Waits for the job that is running, so that a job may use what its owner owns; drops the others.
+  void stop() {
+    std::thread ending;
     {
-      const std::lock_guard lock(state_->mutex);
-      state_->jobs.push_back(std::move(job));
-      if (!thread_.joinable()) thread_ = std::thread(&RealLane::runJobs, state_);
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+      ending = std::exchange(thread_, {});
     }
-    state_->wake.notify_one();
+    wake_.notify_one();
+    if (!ending.joinable()) return;
+    if (ending.get_id() == std::this_thread::get_id()) {
+      ending.detach();  // the last owner went away inside a job: the loop ends right after it
+    } else {
+      ending.join();
+    }
   }
 
  private:
-  struct State {
-    std::mutex mutex;
-    std::condition_variable wake;
-    std::deque<UniqueFunction<void()>> jobs;
-    bool stopping = false;
-  };
-
-  // Holds the state by value: it outlives a lane that is destroyed by its own job.
-  static void runJobs(std::shared_ptr<State> state) {
+  // Holds itself: it outlives an owner that is destroyed by its own job.
+  static void runJobs(std::shared_ptr<LaneThread> self) {
     for (;;) {
       UniqueFunction<void()> job;
       std::deque<UniqueFunction<void()>> dropped;
       {
-        std::unique_lock lock(state->mutex);
-        state->wake.wait(lock, [&] { return state->stopping || !state->jobs.empty(); });
-        if (state->stopping) {
-          dropped.swap(state->jobs);
+        std::unique_lock lock(self->mutex_);
+        self->wake_.wait(lock, [&] { return self->stopping_ || !self->jobs_.empty(); });
+        if (self->stopping_) {
+          dropped.swap(self->jobs_);
           return;
         }
-        job = std::move(state->jobs.front());
-        state->jobs.pop_front();
+        job = std::move(self->jobs_.front());
+        self->jobs_.pop_front();
       }
       job();
     }
   }
 
-  std::shared_ptr<State> state_ = std::make_shared<State>();
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<UniqueFunction<void()>> jobs_;
   std::thread thread_;
+  bool stopping_ = false;
+};
+
+// Stops the lanes of an execution context before the context is destroyed. A job that is running then answers
+// a coroutine of the context; were it not waited for, it would post to a context that is gone.
+class LaneService final : public asio::execution_context::service {
+ public:
+  using key_type = LaneService;
+  inline static asio::execution_context::id id;
+
+  explicit LaneService(asio::execution_context& context) : service(context) {}
+
+  void add(const std::shared_ptr<LaneThread>& lane) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(lanes_, [](const std::weak_ptr<LaneThread>& known) { return known.expired(); });
+    lanes_.push_back(lane);
+  }
+
+ private:
+  void shutdown() override {
+    std::vector<std::weak_ptr<LaneThread>> lanes;
+    {
+      const std::lock_guard lock(mutex_);
+      lanes.swap(lanes_);
+    }
+    for (const std::weak_ptr<LaneThread>& known : lanes) {
+      if (const std::shared_ptr<LaneThread> lane = known.lock()) lane->stop();
+    }
+  }
+
+  std::mutex mutex_;
+  std::vector<std::weak_ptr<LaneThread>> lanes_;
+};
+
+class RealLane final : public WorldLane {
+ public:
+  explicit RealLane(asio::execution_context& context) {
+    asio::use_service<LaneService>(context).add(thread_);
+  }
+  RealLane(const RealLane&) = delete;
+  RealLane& operator=(const RealLane&) = delete;
+  ~RealLane() override { thread_->stop(); }
+
+  void submit(UniqueFunction<void()> job) override { LaneThread::submit(thread_, std::move(job)); }
+
+ private:
+  std::shared_ptr<LaneThread> thread_ = std::make_shared<LaneThread>();
 };
 
 class RealWorld final : public World {
@@ -113,8 +162,8 @@ class RealWorld final : public World {
   std::unique_ptr<WorldTimer> makeTimer(const asio::any_io_executor& executor) override {
     return std::make_unique<RealTimer>(executor);
   }
-  std::unique_ptr<WorldLane> makeLane(const asio::any_io_executor&, std::string) override {
-    return std::make_unique<RealLane>();
+  std::unique_ptr<WorldLane> makeLane(const asio::any_io_executor& executor, std::string) override {
+    return std::make_unique<RealLane>(asio::query(executor, asio::execution::context));
   }
 
   // One for the process: it has no state but the random counter.

@@ -15,11 +15,13 @@ namespace lukhas {
 
 // What survives a crash is exactly: the content of a file at its last completed sync(), and the names in a
 // directory at its last completed syncDirectory(). Everything since may survive in whole, in part (any subset
-// of 512-byte sectors, any subset of the changed names), or not at all.
+// of 512-byte sectors, in any state that they had since; of the changes of names the first few), or not at
+// all.
 //
 // Every call may fail with lukhas::Error and a JournalErrc: not_found, not_writable, disk_full, io_failed;
 // details() name path, operation and the system's error number. Calls on one File are made one at a time by
-// their owner; calls on different files may overlap. A call that was cancelled may still take effect.
+// their owner; calls on different files may overlap. A call that was cancelled may still take effect, and one
+// that failed may have taken effect in part.
 class File {
  public:
   virtual ~File() = default;

@@ -33,8 +33,8 @@
 namespace lukhas {
 
 struct JournalOptions {
-  // Size of a new segment file; its space is reserved before it is used. Bigger ones are made and dropped less
-  // often; the last one is read and partly rewritten by each open. 4 KiB to 1 GiB.
+  // Size of a new segment file; its space is reserved before it is used. Bigger ones are made and dropped
+  // less often; the last one is read and partly rewritten by each open. 4 KiB to 1 GiB.
   std::uint64_t segmentBytes = std::uint64_t{8} << 20U;
   // Records that wait for the disk, in bytes; one more is refused with JournalErrc::overloaded. 4 KiB to 1
   // GiB.
@@ -92,8 +92,8 @@ class Journal {
   using Options = JournalOptions;
 
   // Finds what earlier lives left, and makes sure that it is on the disk. Fails with JournalErrc::locked,
-  // not_writable, corrupt, foreign_segment, missing_segment, disk_full or io_failed; what is on the disk is as
-  // good as before then.
+  // not_writable, corrupt, foreign_segment, missing_segment, disk_full or io_failed; what is on the disk is
+  // as good as before then.
   [[nodiscard]] static asio::awaitable<std::unique_ptr<Journal>> open(Environment environment,
                                                                       std::shared_ptr<Disk> disk,
                                                                       std::string directory,
@@ -109,8 +109,8 @@ class Journal {
   // Grows with each open; durable before open returns.
   [[nodiscard]] std::uint64_t epoch() const noexcept { return state_->epoch; }
 
-  // Queues a record and does not wait: it will be written with the next group. Nobody is told when that fails.
-  // `type` is 1 to 253.
+  // Queues a record and does not wait: it will be written with the next group. Nobody is told when that
+  // fails. `type` is 1 to 253.
   void append(std::uint8_t type, Bytes payload) {
     requireUserType(type);
     state_->enqueue(type, std::move(payload), nullptr);
@@ -130,9 +130,14 @@ class Journal {
     const std::lock_guard guard(state_->mutex);
     return state_->nextLsn;
   }
+  // The newest record that is durable; 0: none. Whatever is appended from now on gets a higher LSN.
+  [[nodiscard]] Lsn durableLsn() const {
+    const std::lock_guard guard(state_->mutex);
+    return state_->durable;
+  }
 
-  // Writes what is queued, then releases the directory. Throws JournalErrc::poisoned when the journal is, after
-  // releasing it. Later calls, append included, get JournalErrc::closed.
+  // Writes what is queued, then releases the directory. Throws JournalErrc::poisoned when the journal is,
+  // after releasing it. Later calls, append included, get JournalErrc::closed.
   [[nodiscard]] asio::awaitable<void> close() { return closeState(state_); }
 
   [[nodiscard]] JournalMetrics getMetrics() const;
@@ -205,8 +210,8 @@ class Journal {
     LatencyHistogram syncTime;
     WaitList idle;  // resumed when a turn ends
 
-    // Changed by the one who flushes (before the first turn: by open), who may therefore read them without the
-    // mutex; others read them with it.
+    // Changed by the one who flushes (before the first turn: by open), who may therefore read them without
+    // the mutex; others read them with it.
     std::unique_ptr<DirectoryLock> directoryLock;
     std::map<std::uint64_t, Lsn> segments;  // number → first LSN
     Segment current;

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -33,8 +33,8 @@ namespace detail {
                       number == EISDIR || number == EEXIST;
   if (denied) code = JournalErrc::not_writable;
   nlohmann::json details{{"path", path}, {"operation", operation}, {"errno", number}};
-  throw Error(code, fmt::format("{} of '{}' failed: {}", operation, path, std::strerror(number)),
-              std::move(details));
+  const std::string reason = std::generic_category().message(number);
+  throw Error(code, fmt::format("{} of '{}' failed: {}", operation, path, reason), std::move(details));
 }
 
 // A file descriptor that closes itself. All methods block.
@@ -93,7 +93,8 @@ class PosixDescriptor {
   }
   void preallocate(std::uint64_t size) const {
     if (this->size() >= size) return;
-    const int failed = ::posix_fallocate(descriptor_, 0, static_cast<off_t>(size));
+    int failed = EINTR;
+    while (failed == EINTR) failed = ::posix_fallocate(descriptor_, 0, static_cast<off_t>(size));
     if (failed != 0) throwDiskError(path_, "preallocate", failed);
   }
 
@@ -137,32 +138,54 @@ class PosixFile final : public File {
   std::shared_ptr<PosixDescriptor> descriptor_;
 };
 
-// flock() on a file of its own; the kernel releases it when the process ends, however it ends.
+// flock() on a file of its own; the kernel releases it when the process ends, however it ends. The file names
+// the holder where it can.
 class PosixDirectoryLock final : public DirectoryLock {
  public:
-  explicit PosixDirectoryLock(const std::string& directory)
-      : file_(directory + "/lock", O_RDWR | O_CREAT, "lock") {
+  explicit PosixDirectoryLock(const std::string& directory) : file_(openIn(directory)) {
     if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK) throwDiskError(file_.path(), "lock", errno);
-      const Bytes holder = file_.read(0, 32);
-      nlohmann::json details{{"path", directory}, {"holder", asText(holder)}};
-      throw Error(JournalErrc::locked,
-                  fmt::format("directory '{}' is in use by process {}", directory, asText(holder)),
-                  std::move(details));
+      if (errno != EWOULDBLOCK) throwDiskError(directory, "lock", errno);
+      refuse(directory);
     }
-    file_.truncate(0);
-    file_.write(0, toBytes(fmt::format("{}", ::getpid())));
+    try {
+      file_.truncate(0);
+      file_.write(0, toBytes(fmt::format("{}", ::getpid())));
+    } catch (const Error&) {
+      // The name is for people; a full disk must not keep a journal from opening.
+    }
   }
 
  private:
+  [[nodiscard]] static PosixDescriptor openIn(const std::string& directory) {
+    try {
+      return PosixDescriptor(directory + "/lock", O_RDWR | O_CREAT, "lock");
+    } catch (const Error& error) {  // what cannot be used is the directory
+      throwDiskError(directory, "lock", error.details().at("errno").get<int>());
+    }
+  }
+  [[noreturn]] void refuse(const std::string& directory) const {
+    const Bytes text = file_.read(0, 20);
+    std::string holder;
+    for (const char c : asText(text)) {
+      if (c >= '0' && c <= '9') holder += c;
+    }
+    nlohmann::json details{{"path", directory}, {"holder", holder}};
+    throw Error(JournalErrc::locked, fmt::format("directory '{}' is in use by process {}", directory, holder),
+                std::move(details));
+  }
+
   PosixDescriptor file_;
 };
 
 }  // namespace detail
 
-// Files of the operating system. fdatasync and everything else that can block runs on one dedicated thread,
-// in order. An error is reported as it is and never retried: after a failed sync the kernel may have dropped
-// what was to be written. Any thread may call.
+// Files of the operating system.
+//
+//   auto disk = std::make_shared<lukhas::PosixDisk>(environment);
+//
+// fdatasync and everything else that can block runs on one dedicated thread, in order. An error is reported
+// as it is and never retried: after a failed sync the kernel may have dropped what was to be written. Locks
+// are flock()s: they hold on one machine, and go with the process. Any thread may call.
 class PosixDisk final : public Disk {
  public:
   explicit PosixDisk(const Environment& environment)
@@ -184,11 +207,13 @@ class PosixDisk final : public Disk {
     auto job = [directory = std::move(directory)] {
       std::error_code failed;
       std::vector<std::string> names;
-      std::filesystem::directory_iterator entries(directory, failed);
-      if (failed) detail::throwDiskError(directory, "list", failed.value());
-      for (const auto& entry : entries) {
-        if (entry.is_regular_file(failed)) names.push_back(entry.path().filename().string());
+      std::filesystem::directory_iterator entry(directory, failed);
+      while (!failed && entry != std::filesystem::directory_iterator()) {
+        std::error_code vanished;
+        if (entry->is_regular_file(vanished)) names.push_back(entry->path().filename().string());
+        entry.increment(failed);
       }
+      if (failed) detail::throwDiskError(directory, "list", failed.value());
       std::sort(names.begin(), names.end());
       return names;
     };
@@ -196,7 +221,7 @@ class PosixDisk final : public Disk {
   }
 
   asio::awaitable<void> createDirectories(std::string directory) override {
-    auto job = [directory = std::move(directory)] { makeDurableDirectory(std::filesystem::path(directory)); };
+    auto job = [directory = std::move(directory)] { makeDurable(std::filesystem::path(directory)); };
     co_await lane_->run(std::move(job));
   }
 
@@ -232,10 +257,18 @@ class PosixDisk final : public Disk {
                                              "open");
     descriptor.syncAll();
   }
-  static void makeDurableDirectory(const std::filesystem::path& path) {
+  static void makeDurable(const std::filesystem::path& path) {
     std::error_code failed;
-    if (std::filesystem::is_directory(path, failed)) return;
-    if (path.has_parent_path() && path.parent_path() != path) makeDurableDirectory(path.parent_path());
+    if (std::filesystem::is_directory(path, failed)) {
+      // An earlier process may have ended between making the directory and the sync. Where the parent may not
+      // be opened, somebody else has made it.
+      try {
+        syncNow(path.parent_path().string());
+      } catch (const Error&) {
+      }
+      return;
+    }
+    if (path.has_parent_path() && path.parent_path() != path) makeDurable(path.parent_path());
     if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST)
       detail::throwDiskError(path.string(), "make directory", errno);
     if (!std::filesystem::is_directory(path, failed))

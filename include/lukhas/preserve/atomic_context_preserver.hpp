@@ -31,11 +31,11 @@ namespace lukhas {
 //       co_await preserver.preserveContext("session:42", context, {"sqlite", "files"});
 //   std::optional<lukhas::ContextSnapshot> found = co_await preserver.restoreContext("session:42");
 //
-// What it guarantees. When preserveContext returns, the decision is on disk and final: every participant holds
-// the context, or will (those are named in `pending`, and are told until they have done it, also by a later
-// process). When it throws PreserveErrc::aborted, none of them holds it. Only when the write of the decision
-// itself fails is the outcome unknown (PreserveErrc::outcome_unknown): the next start decides. A crash, of this
-// process or a participant's, at any moment, changes nothing of this.
+// What it guarantees. When preserveContext returns, the decision is on disk and final: every participant
+// holds the context, or will (those are named in `pending`, and are told until they have done it, also by a
+// later process). When it throws PreserveErrc::aborted, none of them holds it. Only when the write of the
+// decision itself fails is the outcome unknown (PreserveErrc::outcome_unknown): the next start decides. A
+// crash, of this process or a participant's, at any moment, changes nothing of this.
 //
 // Order of service. Transactions of one context run one after the other, in the order of the calls; those of
 // different contexts run side by side. A read sees every transaction that had returned before it began.

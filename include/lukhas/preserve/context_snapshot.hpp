@@ -9,6 +9,7 @@
 
 #include "lukhas/async/world.hpp"
 #include "lukhas/core/name_list.hpp"
+#include "lukhas/core/quoted_text.hpp"
 
 namespace lukhas {
 
@@ -53,8 +54,8 @@ struct InDoubtTransaction {
 }
 
 inline nlohmann::json InDoubtTransaction::toJson() const {
-  return {{"transactionId", transactionId}, {"contextId", contextId},       {"version", version},
-          {"reason", toString(reason)},     {"participants", participants}, {"cause", cause}};
+  return {{"transactionId", transactionId}, {"contextId", cleanText(contextId)}, {"version", version},
+          {"reason", toString(reason)},     {"participants", participants},      {"cause", cause}};
 }
 
 // One decision about a context, as the log has it.

@@ -27,6 +27,8 @@ struct AtomicContextPreserverOptions {
   // Part of each transaction's id, so that applications that share a participant keep apart. 1 to 64 of
   // [A-Za-z0-9._-].
   std::string nameSpace = "lukhas";
+  // How long a participant has to open its system when it is added, and to close it in stop(). 1 ms to 1 h.
+  Duration openTimeout = std::chrono::seconds(30);
   // How long all participants together have to answer a prepare, or a read, before it counts as a no. 1 ms to
   // 1 h.
   Duration prepareTimeout = std::chrono::seconds(5);
@@ -47,8 +49,8 @@ struct AtomicContextPreserverOptions {
   // to 1,000,000.
   std::size_t maxConcurrent = 1024;
   // Decisions that are not applied everywhere yet; at this number no further transaction begins
-  // (PreserveErrc::overloaded), so that a participant that is down for long does not fill memory and log. 1 to
-  // 1,000,000.
+  // (PreserveErrc::overloaded), so that a participant that is down for long does not fill memory and log. 1
+  // to 1,000,000.
   std::size_t maxInDoubt = 10'000;
   // Decisions that history() remembers, over all contexts. 0 to 10,000,000.
   std::size_t historyEntries = 10'000;
@@ -60,6 +62,7 @@ struct AtomicContextPreserverOptions {
     requireOptionRule(who, "journalDirectory", journalDirectory, !journalDirectory.empty(), "a path");
     requireOptionRule(who, "nameSpace", nameSpace, TransactionId::isName(nameSpace),
                       "1 to 64 of [A-Za-z0-9._-]");
+    requireOption(who, "openTimeout", openTimeout, 1ms, 1h);
     requireOption(who, "prepareTimeout", prepareTimeout, 1ms, 1h);
     requireOption(who, "commitTimeout", commitTimeout, 1ms, 1h);
     requireOption(who, "commitAttempts", commitAttempts, 1U, 100U);

@@ -142,7 +142,8 @@ class SimulatedDisk final : public Disk {
   asio::awaitable<void> createDirectories(std::string directory) override {
     const std::shared_ptr<detail::SimulatedFileSystem> state = state_;
     co_await state->travel();
-    state->createDirectories(directory);
+    state->begin(DiskOperation::create_directories, directory);
+    state->makeDirectories(directory);
     co_await state->travel();
   }
   asio::awaitable<void> rename(std::string from, std::string to) override {
@@ -182,14 +183,18 @@ class SimulatedDisk final : public Disk {
     state_->faults.push_back({operation, code, skip});
   }
   void failNextSync() { failNext(DiskOperation::sync); }
+  void forgetFaults() noexcept { state_->faults.clear(); }
   // Bytes that all files together can have.
   void setCapacity(std::uint64_t bytes) { state_->capacity = bytes; }
   void fillUp() { setCapacity(state_->used()); }
   void freeUp() { setCapacity(std::numeric_limits<std::uint64_t>::max()); }
   // Nothing in the directory can be made, changed, renamed, removed or locked: JournalErrc::not_writable.
   void setWritable(const std::string& directory, bool writable) {
-    state_->directories[detail::SimulatedFileSystem::normal(directory)].writable = writable;
+    state_->makeDirectories(directory);
+    state_->directories.at(detail::SimulatedFileSystem::normal(directory)).writable = writable;
   }
+  // Durable at once, with parents.
+  void makeDirectory(const std::string& directory) { state_->makeDirectories(directory); }
   // Damage that no sync repairs. The file must exist, and be that long.
   void flipBit(const std::string& path, std::uint64_t offset, unsigned bit = 0) {
     const detail::SimulatedFileSystem::FilePtr file = state_->find(path);
@@ -205,6 +210,8 @@ class SimulatedDisk final : public Disk {
     if (!file) detail::SimulatedFileSystem::fail(JournalErrc::not_found, DiskOperation::read, path);
     return file->content.read(0, static_cast<std::size_t>(file->content.size()));
   }
+  // Whether a failure that was asked for has not happened yet.
+  [[nodiscard]] bool faultPending() const noexcept { return !state_->faults.empty(); }
   [[nodiscard]] std::uint64_t usedBytes() const { return state_->used(); }
   // How many operations have taken effect or failed so far.
   [[nodiscard]] std::uint64_t operations() const noexcept { return state_->operations; }

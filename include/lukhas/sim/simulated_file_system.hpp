@@ -89,6 +89,7 @@ class SimulatedFileSystem {
   }
   [[noreturn]] static void fail(JournalErrc code, DiskOperation operation, const std::string& path) {
     nlohmann::json details{{"path", path}, {"operation", toString(operation)}};
+    if (code == JournalErrc::locked) details["holder"] = "another part of the simulation";
     throw Error(code, fmt::format("{} of '{}' failed: {}", toString(operation), path, describeError(code)),
                 std::move(details));
   }
@@ -120,8 +121,7 @@ class SimulatedFileSystem {
     return names;
   }
 
-  void createDirectories(const std::string& path) {
-    begin(DiskOperation::create_directories, path);
+  void makeDirectories(const std::string& path) {
     std::string made;
     const std::filesystem::path whole(normal(path));
     for (const auto& part : whole) {
@@ -157,6 +157,7 @@ class SimulatedFileSystem {
   void remove(const std::string& path) {
     begin(DiskOperation::remove, path);
     const Place place = placeOf(path);
+    if (!directories.contains(place.directory)) return;
     Directory& directory = directoryAt(place.directory, DiskOperation::remove, path);
     requireWritable(directory, DiskOperation::remove, path);
     if (directory.names.contains(place.name)) directory.change({place.name, "", nullptr, ++changes_, ""});

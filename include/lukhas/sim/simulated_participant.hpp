@@ -144,9 +144,9 @@ class StalledCalls final : public asio::execution_context::service {
   std::optional<WaitList> calls_;
 };
 
-// The other machine and the way to it. A request is a message with a time of arrival, kept outside of the life
-// that sent it: whoever looks at the machine first lets everything arrive that is due by then, in the order of
-// arrival. That is as if each had arrived in its own time, because nobody looked in between.
+// The other machine and the way to it. A request is a message with a time of arrival, kept outside of the
+// life that sent it: whoever looks at the machine first lets everything arrive that is due by then, in the
+// order of arrival. That is as if each had arrived in its own time, because nobody looked in between.
 class SimulatedMachine {
  public:
   using Request = UniqueFunction<void(SimulatedMachine&)>;
@@ -257,12 +257,12 @@ class SimulatedMachine {
 //
 //   world.participant("db")->refuseNextPrepare();
 //   world.participant("s3")->goDownDuringCommit(1min);
-//   world.crash();                                           // of the coordinator: what the participant has, it keeps
+//   world.crash();  // of the coordinator: what the participant has, it keeps
 //   CHECK(world.participant("db")->committed("order:1") == json{{"items", 3}});
 //
 // Each call travels for a random time, takes effect, and its answer travels back; so a crash or a time-out
-// falls before the effect or after it, by seed. A request whose caller is gone may still arrive, in time or up
-// to 10 s late, or be lost. Being another machine, it needs no open() in each life, and close() closes
+// falls before the effect or after it, by seed. A request whose caller is gone may still arrive, in time or
+// up to 10 s late, or be lost. Being another machine, it needs no open() in each life, and close() closes
 // nothing. Controls take effect at once, and for calls that are made or arrive from then on. Not thread-safe,
 // as all of the simulation.
 class SimulatedParticipant final : public Participant {
@@ -294,7 +294,8 @@ class SimulatedParticipant final : public Participant {
   void goDownDuringCommit(Duration duration) { settled().commitFailure = duration; }
   // The next call takes effect, but its caller gets participant_unavailable.
   void loseNextAnswer() { machine_->losesNextAnswer = true; }
-  // The next call is never answered, until it is cancelled. By seed it takes effect, within 10 s, or does not.
+  // The next call is never answered, until it is cancelled. By seed it takes effect, within 10 s, or does
+  // not.
   void stallNext() { machine_->stallsNext = true; }
   // How long requests and answers travel: each between `shortest` and `longest`. Default: 0.5 to 5 ms.
   void latency(Duration shortest, Duration longest) {

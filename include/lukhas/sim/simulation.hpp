@@ -14,6 +14,7 @@
 #include "lukhas/core/option_check.hpp"
 #include "lukhas/sim/present.hpp"
 #include "lukhas/sim/simulated_disk.hpp"
+#include "lukhas/sim/simulated_network.hpp"
 #include "lukhas/sim/simulated_participant.hpp"
 
 namespace lukhas {
@@ -47,7 +48,8 @@ class Simulation {
       : options_(options),
         present_(std::make_shared<detail::Present>(options.seed)),
         start_(present_->loop().now()),
-        disk_(std::make_shared<SimulatedDisk>(present_)) {
+        disk_(std::make_shared<SimulatedDisk>(present_)),
+        network_(std::make_shared<SimulatedNetwork>(present_)) {
     requireOption("Simulation", "maxSteps", options.maxSteps, 1, 1'000'000'000'000);
   }
   Simulation(const Simulation&) = delete;
@@ -88,10 +90,18 @@ class Simulation {
     return found;
   }
 
+  // The network, and the models that answer in it: a router's transport.
+  [[nodiscard]] std::shared_ptr<Transport> transport() const noexcept { return network_; }
+  SimulatedModel& addModel(std::string url) { return network_->addModel(std::move(url)); }
+  [[nodiscard]] SimulatedModel& model(const std::string& url) const { return network_->model(url); }
+  // Connections with a request under way.
+  [[nodiscard]] std::size_t openConnections() const noexcept { return network_->openConnections(); }
+
   // Not from inside a coroutine of this world.
   void crash() {
     present_->endLife();
     disk_->crash();
+    network_->crash();
     *failure_ = nullptr;
   }
 
@@ -125,6 +135,7 @@ class Simulation {
   std::shared_ptr<detail::Present> present_;
   TimePoint start_;
   std::shared_ptr<SimulatedDisk> disk_;
+  std::shared_ptr<SimulatedNetwork> network_;
   std::map<std::string, std::shared_ptr<SimulatedParticipant>> participants_;
   std::shared_ptr<std::exception_ptr> failure_ = std::make_shared<std::exception_ptr>();
   std::uint64_t steps_ = 0;

@@ -44,7 +44,8 @@ inline asio::awaitable<bool> pauseUntil(PreserverStatePtr state, TimePoint when)
   PreserverState* const shared = state.get();
   const auto isStopping = [shared] { return shared->isStopping(); };
   while (!isStopping()) {
-    if (co_await state->wake.waitUntil(when, isStopping) == WaitResult::timed_out) break;
+    const WaitResult result = co_await state->wake.waitUntil(when, isStopping);
+    if (result == WaitResult::timed_out) break;
   }
   co_return isStopping();
 }
@@ -80,7 +81,8 @@ inline asio::awaitable<void> driveBacklog(LoopMark mark, ParticipantPtr particip
       }
       const TimePoint again =
           state->environment.after(backoff.wait(std::min(failures++, 30U), state->environment.random()));
-      if (co_await pauseUntil(state, again)) co_return;
+      const bool ends = co_await pauseUntil(state, again);
+      if (ends) co_return;
       continue;
     }
     failures = 0;
@@ -110,10 +112,10 @@ inline asio::awaitable<std::optional<std::vector<StoredContext>>> listIntents(Pr
   co_return std::nullopt;
 }
 
-// An intent of this coordinator that is neither live nor in the books of the backlog. The log knows what it is
-// worth: its decision, or none, which means abort (presumed abort). It is safe at any age: a transaction is
-// live from before its first prepare until after its outcome is in the books, and the participants were asked
-// before the books are looked at.
+// An intent of this coordinator that is neither live nor in the books of the backlog. The log knows what it
+// is worth: its decision, or none, which means abort (presumed abort). It is safe at any age: a transaction
+// is live from before its first prepare until after its outcome is in the books, and the participants were
+// asked before the books are looked at.
 inline asio::awaitable<bool> resolveIntent(PreserverStatePtr state, ParticipantPtr participant,
                                            TransactionRef intent, bool commits) {
   const Duration limit = state->options.prepareTimeout;
@@ -158,7 +160,9 @@ inline asio::awaitable<RecoveryReport> recoverOnce(PreserverStatePtr state) {
         }
         commits = own && state->isDecided(intent);
       }
-      if (own && co_await resolveIntent(state, participant, intent, commits)) {
+      bool resolved = false;
+      if (own) resolved = co_await resolveIntent(state, participant, intent, commits);
+      if (resolved) {
         ++(commits ? report.committed : report.aborted);
         continue;
       }
@@ -197,7 +201,7 @@ inline asio::awaitable<void> carryForward(PreserverStatePtr state) {
     Lsn lsn;
     {
       const std::lock_guard lock(state->mutex);
-      lsn = state->journal->nextLsn();
+      lsn = state->nextAtLeast();
     }
     try {
       (void)co_await state->journal->appendDurable(static_cast<std::uint8_t>(DecisionRecord::commit),
@@ -224,7 +228,8 @@ inline asio::awaitable<void> driveRecovery(LoopMark mark) {
     (void)co_await recoverOnce(state);
     co_await carryForward(state);
     const TimePoint next = state->environment.after(state->options.recoveryInterval);
-    if (co_await pauseUntil(state, next)) co_return;
+    const bool ends = co_await pauseUntil(state, next);
+    if (ends) co_return;
   }
 }
 

@@ -202,9 +202,13 @@ struct PreserverState {
     return doubt;
   }
 
+  // No record that is appended from now on has a lower LSN. (The next LSN itself may go back when the disk is
+  // full.)
+  [[nodiscard]] Lsn nextAtLeast() const { return Lsn{journal->durableLsn().value + 1}; }
+
   // The oldest record that a restart would need. With the mutex held.
   [[nodiscard]] Lsn firstNeeded() const {
-    Lsn first = journal->nextLsn();
+    Lsn first = nextAtLeast();
     if (!deciding.empty()) first = std::min(first, *deciding.begin());
     for (const auto& [id, open] : decided) first = std::min(first, open.lsn);
     return first;

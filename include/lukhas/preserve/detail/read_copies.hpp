@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "lukhas/async/child_task.hpp"
+#include "lukhas/core/quoted_text.hpp"
 #include "lukhas/preserve/detail/preserver_state.hpp"
 
 namespace lukhas::detail {
@@ -47,7 +48,7 @@ inline asio::awaitable<CopiesByParticipant> readCopies(std::shared_ptr<Preserver
       cause = error.what();
     }
     const std::string& name = participants[i]->name();
-    nlohmann::json details{{"participant", name}, {"contextId", contextId}, {"cause", cause}};
+    nlohmann::json details{{"participant", name}, {"contextId", cleanText(contextId)}, {"cause", cause}};
     throw Error(PreserveErrc::participant_unavailable,
                 fmt::format("participant '{}' cannot be read: {}", name, cause), std::move(details));
   }

@@ -1,4 +1,5 @@
-// One transaction from its place in the context's queue to its end: the doing to CoordinatorMachine's deciding.
+// One transaction from its place in the context's queue to its end: the doing to CoordinatorMachine's
+// deciding.
 #pragma once
 
 #include <optional>
@@ -174,7 +175,8 @@ class TransactionRun {
       return transaction_->machine->state() != TransactionState::preparing;
     };
     while (!isOver()) {
-      if (co_await transaction_->progress.waitUntil(deadline, isOver) == WaitResult::timed_out) break;
+      const WaitResult result = co_await transaction_->progress.waitUntil(deadline, isOver);
+      if (result == WaitResult::timed_out) break;
     }
     const bool givenUp = isGivenUp();
     const std::lock_guard lock(state_->mutex);
@@ -272,7 +274,7 @@ class TransactionRun {
    public:
     explicit DecidingMark(PreserverStatePtr state) : state_(std::move(state)) {
       const std::lock_guard lock(state_->mutex);
-      place_ = state_->deciding.insert(state_->journal->nextLsn());
+      place_ = state_->deciding.insert(state_->nextAtLeast());
     }
     DecidingMark(const DecidingMark&) = delete;
     DecidingMark& operator=(const DecidingMark&) = delete;
@@ -286,7 +288,8 @@ class TransactionRun {
     std::multiset<Lsn>::iterator place_;
   };
 
-  // Tells all in parallel, as often and as long as the options say; the background work goes on with the rest.
+  // Tells all in parallel, as often and as long as the options say; the background work goes on with the
+  // rest.
   [[nodiscard]] asio::awaitable<TransactionOutcome> tellAllToCommit() {
     const TransactionRef decided(context());
     const TimePoint deadline = state_->environment.after(state_->options.commitTimeout);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "lukhas/core/codec.hpp"
+#include "lukhas/core/quoted_text.hpp"
 #include "lukhas/journal/posix_disk.hpp"
 #include "lukhas/preserve/atomic_context_preserver.hpp"
 #include "lukhas/preserve/detail/background.hpp"
@@ -37,9 +38,9 @@ inline std::vector<ParticipantPtr> findParticipants(const PreserverState& state,
     if (!participant) {
       std::vector<std::string> registered;
       for (const ParticipantPtr& other : state.allParticipants()) registered.push_back(other->name());
-      nlohmann::json details{{"participant", name}, {"registered", registered}};
+      nlohmann::json details{{"participant", cleanText(name)}, {"registered", registered}};
       throw Error(PreserveErrc::unknown_participant,
-                  fmt::format("no participant is called '{}'; registered are: {}", name,
+                  fmt::format("no participant is called {}; registered are: {}", quotedText(name),
                               registered.empty() ? "none" : fmt::format("{}", fmt::join(registered, ", "))),
                   std::move(details));
     }
@@ -183,11 +184,12 @@ inline asio::awaitable<std::optional<ContextSnapshot>> restoreIn(PreserverStateP
     state->counters.corruptCopies += damaged;
   }
   if (!found) {
-    nlohmann::json details{{"contextId", contextId}, {"version", newest}, {"damagedCopies", damaged}};
-    throw Error(
-        PreserveErrc::corrupt_snapshot,
-        fmt::format("all {} copies of version {} of context '{}' are damaged", damaged, newest, contextId),
-        std::move(details));
+    nlohmann::json details{
+        {"contextId", cleanText(contextId)}, {"version", newest}, {"damagedCopies", damaged}};
+    throw Error(PreserveErrc::corrupt_snapshot,
+                fmt::format("all {} copies of version {} of context {} are damaged", damaged, newest,
+                            quotedText(contextId)),
+                std::move(details));
   }
   co_return found;
 }
@@ -208,6 +210,21 @@ inline void beginRecoveryLoop(const PreserverStatePtr& state) {
   });
 }
 
+inline asio::awaitable<void> openInTime(PreserverStatePtr state, ParticipantPtr participant) {
+  std::string slow;
+  try {
+    const Duration limit = state->options.openTimeout;
+    co_await withTimeLimit(state->environment, limit, "open", participant->open(state->environment));
+  } catch (const Error& error) {
+    if (error.code() != Errc::deadline_exceeded) throw;
+    slow = error.what();
+  }
+  if (slow.empty()) co_return;
+  const std::string& name = participant->name();
+  throw Error(PreserveErrc::participant_unavailable, fmt::format("participant '{}': {}", name, slow),
+              {{"participant", name}, {"cause", slow}});
+}
+
 inline asio::awaitable<void> addParticipantTo(PreserverStatePtr state, ParticipantPtr participant) {
   if (!participant) throw Error(Errc::invalid_argument, "addParticipant: the participant is null");
   const std::string name = participant->name();
@@ -221,7 +238,7 @@ inline asio::awaitable<void> addParticipantTo(PreserverStatePtr state, Participa
     const std::lock_guard lock(state->mutex);
     requireUnused();
   }
-  co_await participant->open(state->environment);
+  co_await openInTime(state, participant);
   const std::lock_guard lock(state->mutex);
   if (state->stopping) throw Error(PreserveErrc::not_started, "the preserver was stopped");
   requireUnused();
@@ -305,7 +322,7 @@ inline asio::awaitable<void> stopIn(PreserverStatePtr state) {
   const std::vector<ParticipantPtr> participants = state->allParticipants();
   for (const ParticipantPtr& participant : participants) {
     asio::awaitable<void> closing = participant->close();
-    (void)co_await tell(state->environment, state->options.prepareTimeout, "close", std::move(closing));
+    (void)co_await tell(state->environment, state->options.openTimeout, "close", std::move(closing));
   }
   if (state->journal) co_await state->journal->close();
 }

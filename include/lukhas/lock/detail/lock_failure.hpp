@@ -1,0 +1,70 @@
+// The errors of AsyncLock, with their sentences and details.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "lukhas/core/histogram.hpp"
+#include "lukhas/lock/detail/lock_request.hpp"
+#include "lukhas/core/quoted_text.hpp"
+#include "lukhas/lock/lock_error.hpp"
+
+namespace lukhas::detail {
+
+inline constexpr std::size_t maxLockKeyBytes = 256;
+
+inline void checkLockKey(std::string_view key) {
+  nlohmann::json details;
+  if (key.empty()) {
+    details["minimum"] = 1;
+    throw Error(LockErrc::empty_key, "the key of a lock is empty", std::move(details));
+  }
+  if (key.size() > maxLockKeyBytes) {
+    details["size"] = key.size();
+    details["maximum"] = maxLockKeyBytes;
+    throw Error(
+        LockErrc::key_too_long,
+        fmt::format("the key of a lock has {} bytes; allowed are 1 to {}", key.size(), maxLockKeyBytes),
+        std::move(details));
+  }
+}
+
+[[noreturn]] inline void throwTimeout(const LockRequest& request, Duration timeout) {
+  nlohmann::json details;
+  details["key"] = cleanText(request.key);
+  details["timeoutMs"] = toMilliseconds(timeout);
+  details["holder"] = cleanText(request.blockedBy);
+  details["heldMs"] = toMilliseconds(request.blockerHeld);
+  details["otherWaiters"] = request.otherWaiters;
+  const std::string by =
+      request.blockedBy.empty() ? std::string() : fmt::format(" by {}", quotedText(request.blockedBy));
+  throw Error(LockErrc::timeout,
+              fmt::format("lock {} was not free within {} ms: it is held for {:.0f} ms{}, and {} others wait",
+                          quotedText(request.key), toMilliseconds(timeout),
+                          toMilliseconds(request.blockerHeld), by, request.otherWaiters),
+              std::move(details));
+}
+
+[[noreturn]] inline void throwClosed(std::string_view key) {
+  nlohmann::json details;
+  details["key"] = cleanText(key);
+  throw Error(LockErrc::closed,
+              fmt::format("the AsyncLock was destroyed before lock {} was granted", quotedText(key)),
+              std::move(details));
+}
+
+[[noreturn]] inline void throwOverloaded(std::string_view key, std::size_t maximum) {
+  nlohmann::json details;
+  details["key"] = cleanText(key);
+  details["maximum"] = maximum;
+  throw Error(LockErrc::overloaded,
+              fmt::format("lock {} is held, and {} requests wait already", quotedText(key), maximum),
+              std::move(details));
+}
+
+}  // namespace lukhas::detail

@@ -1,0 +1,111 @@
+// Asking a model once: key, request, answer.
+#pragma once
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include <asio/awaitable.hpp>
+#include <fmt/format.h>
+
+#include "lukhas/async/environment.hpp"
+#include "lukhas/route/detail/attempt_end.hpp"
+#include "lukhas/route/detail/router_state.hpp"
+#include "lukhas/route/provider.hpp"
+#include "lukhas/core/quoted_text.hpp"
+#include "lukhas/route/read_all.hpp"
+#include "lukhas/route/transport.hpp"
+
+namespace lukhas::detail {
+
+inline constexpr std::size_t maxMessageBytes = 300;
+
+// The key as it is now; empty when the model needs none.
+inline std::string findApiKey(const ModelDescription& model) {
+  if (!model.apiKey && model.apiKeyEnvironment.empty()) return {};
+  std::string key;
+  if (model.apiKey) {
+    try {
+      key = model.apiKey();
+    } catch (...) {  // what it says may hold the key: only that there is none is told
+    }
+  } else if (const char* const value = std::getenv(model.apiKeyEnvironment.c_str())) {
+    key = value;
+  }
+  const auto isControl = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  if (key.empty() || std::any_of(key.begin(), key.end(), isControl)) {
+    throw Error(
+        RouteErrc::api_key_unavailable,
+        fmt::format("model {}: there is no API key, or it has control characters", quotedText(model.id, 256)),
+        {{"modelId", model.id}});
+  }
+  return key;
+}
+
+inline void takeAnswer(AttemptEnd& end, ModelAnswer answer, std::string_view key) {
+  if (ModelReply* const reply = std::get_if<ModelReply>(&answer)) {
+    end.reply = std::move(*reply);
+    return;
+  }
+  const ModelFault& fault = std::get<ModelFault>(answer);
+  end.message = cleanText(fault.message, maxMessageBytes, key);
+  const bool refusedByStatus = end.facts.status < 200 || end.facts.status >= 300;
+  if (refusedByStatus) {
+    end.facts.quotaSpent = fault.code == RouteErrc::quota_spent;
+  } else {
+    end.facts.error = fault.code;
+  }
+}
+
+// The body of an error explains a status that is known already: losing it on the way changes nothing.
+inline asio::awaitable<std::string> readErrorBody(std::unique_ptr<HttpExchange> exchange,
+                                                  std::size_t maxBytes) {
+  try {
+    co_return co_await readBeginning(std::move(exchange), maxBytes);
+  } catch (const std::system_error& error) {
+    if (isCancellation(error.code())) throw;
+  }
+  co_return std::string();
+}
+
+// Never throws what a model, a transport or a key's callback did: that is in the result. `place` is given
+// back when the connection is at its end, so that the model never sees more than maxConcurrent.
+[[nodiscard]] inline asio::awaitable<AttemptEnd> askModel(std::shared_ptr<RouterState> state,
+                                                          ModelPlace place, HttpRequest request) {
+  const ModelRouterOptions& options = state->options;
+  const ModelDescription& model = place.model()->description;
+  AttemptEnd end;
+  std::string key;
+  try {
+    key = findApiKey(model);
+    if (!key.empty()) withProvider(model.protocol, [&](auto provider) { provider.authorize(request, key); });
+    std::unique_ptr<HttpExchange> exchange = co_await options.transport->send(std::move(request));
+    end.facts.status = exchange->status();
+    end.facts.readHeaders([&exchange](std::string_view name) { return exchange->header(name); },
+                          state->environment.wallNow());
+    std::string body;
+    if (end.facts.status >= 200 && end.facts.status < 300) {
+      body = co_await readAll(std::move(exchange), options.maxReplyBytes);
+    } else {
+      body = co_await readErrorBody(std::move(exchange), options.maxErrorBytes);
+    }
+    const auto read = [&](auto provider) { return provider.readAnswer(end.facts.status, body); };
+    takeAnswer(end, withProvider(model.protocol, read), key);
+  } catch (const std::system_error& error) {
+    end.facts.error = error.code();
+    end.message = cleanText(error.what(), maxMessageBytes, key);
+  } catch (const std::exception& error) {
+    end.facts.error = RouteErrc::transport_failed;
+    end.message = cleanText(error.what(), maxMessageBytes, key);
+  } catch (...) {
+    end.facts.error = RouteErrc::transport_failed;
+  }
+  place.release();
+  co_return end;
+}
+
+}  // namespace lukhas::detail

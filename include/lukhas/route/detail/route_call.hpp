@@ -1,0 +1,107 @@
+// RouteCall: one request on its way through the router, and the error that it may end in.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "lukhas/async/world.hpp"
+#include "lukhas/core/histogram.hpp"
+#include "lukhas/route/model.hpp"
+#include "lukhas/route/model_router_options.hpp"
+#include "lukhas/core/quoted_text.hpp"
+#include "lukhas/route/route_machine.hpp"
+
+namespace lukhas::detail {
+
+// What is told of an attempt that failed.
+struct AttemptNote {
+  std::string model;
+  std::error_code error;
+  int status = 0;  // 0: there was no answer
+  Duration took{};
+  std::string message;  // the model's or the transport's own words, bounded and without the key
+};
+
+struct RouteCall {
+  RouteCall(RouteRequest asked, std::uint64_t number, RouteMachine decisions)
+      : request(std::move(asked)), arrival(number), machine(std::move(decisions)) {}
+
+  const RouteRequest request;
+  const std::uint64_t arrival;  // older requests are served first
+  RouteMachine machine;
+  bool paid = false;               // the retry budget has paid for the next attempt
+  std::vector<AttemptNote> notes;  // one for each attempt; they are as few as maxAttempts
+};
+
+// "model_failed" for the router's own codes, "system:111" for others.
+[[nodiscard]] inline std::string outcomeName(const std::error_code& error) {
+  if (error.category() == make_error_code(RouteErrc{}).category())
+    return toString(static_cast<RouteErrc>(error.value()));
+  return fmt::format("{}:{}", error.category().name(), error.value());
+}
+
+[[nodiscard]] inline nlohmann::json attemptsToJson(const std::vector<AttemptNote>& notes) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const AttemptNote& note : notes) {
+    nlohmann::json entry;
+    entry["model"] = note.model;
+    entry["outcome"] = outcomeName(note.error);
+    entry["status"] = note.status;
+    entry["ms"] = toMilliseconds(note.took);
+    if (!note.message.empty()) entry["message"] = note.message;
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+[[nodiscard]] inline std::string lastAttemptText(const std::vector<AttemptNote>& notes) {
+  if (notes.empty()) return {};
+  const AttemptNote& last = notes.back();
+  std::string text = fmt::format("; attempt {} at {} ended with {}", notes.size(),
+                                 quotedText(last.model, 256), outcomeName(last.error));
+  if (last.status != 0) text += fmt::format(", status {}", last.status);
+  if (!last.message.empty()) text += ", " + quotedText(last.message, 200);
+  return text;
+}
+
+[[nodiscard]] inline std::int64_t wholeMilliseconds(Duration duration) noexcept {
+  return std::chrono::ceil<std::chrono::milliseconds>(duration).count();
+}
+
+// What a request that cannot be answered ends with.
+[[nodiscard]] inline Error routeFailure(const RouteCall& call, const RouteStep& step,
+                                        const ModelRouterOptions& options) {
+  nlohmann::json details;
+  details["requestId"] = call.request.id();
+  details["attempts"] = attemptsToJson(call.notes);
+  if (!call.notes.empty() && call.notes.back().status != 0) details["status"] = call.notes.back().status;
+  if (step.error == RouteErrc::deadline_exceeded) details["deadlineMs"] = wholeMilliseconds(options.deadline);
+  if (step.error == RouteErrc::attempts_exhausted) details["maxAttempts"] = options.maxAttempts;
+  if (step.error == RouteErrc::overloaded) details["maximum"] = options.maxQueued;
+  if (step.error == RouteErrc::no_capable_model)
+    details["requirements"] = call.request.requirements().names();
+  std::string message =
+      fmt::format("request {}: {}", quotedText(call.request.id(), 256), step.error.message());
+  if (step.tooLong) {
+    const std::int64_t waitMs = wholeMilliseconds(*step.tooLong);
+    const bool byDeadline = step.error == RouteErrc::deadline_exceeded;
+    details[byDeadline ? "waitMs" : "retryAfterMs"] = waitMs;
+    message += fmt::format("; the wait would have been {} ms", waitMs);
+  }
+  if (step.error == RouteErrc::no_capable_model) {
+    message += fmt::format(": {}", nlohmann::json(call.request.requirements().names()).dump());
+  }
+  message += lastAttemptText(call.notes);
+  return {step.error, std::move(message), std::move(details)};
+}
+
+[[nodiscard]] inline Error routerClosed() {
+  return {Errc::closed, "the model router was destroyed while the request was under way"};
+}
+
+}  // namespace lukhas::detail

@@ -1,0 +1,133 @@
+// The checks of route/model.hpp.
+#pragma once
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "lukhas/core/option_check.hpp"
+#include "lukhas/route/model.hpp"
+#include "lukhas/core/quoted_text.hpp"
+
+namespace lukhas {
+namespace detail {
+
+inline constexpr std::size_t maxRouteIdBytes = 256;
+inline constexpr const char* routeIdRule = "1 to 256 bytes of UTF-8 without control characters";
+
+// Fit for metrics and logs.
+inline bool isRouteId(std::string_view id) {
+  return !id.empty() && id.size() <= maxRouteIdBytes && isUtf8(id) &&
+         std::none_of(id.begin(), id.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+inline bool isPort(std::string_view text) noexcept {
+  unsigned port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc{} && end == text.data() + text.size() && port >= 1 && port <= 65535;
+}
+
+// host, host:port, [address], [address]:port
+inline bool isHostAndPort(std::string_view text) noexcept {
+  std::size_t hostEnd = text.find(':');
+  if (text.starts_with('[')) {
+    const std::size_t bracket = text.find(']');
+    if (bracket == std::string_view::npos || bracket == 1) return false;
+    hostEnd = bracket + 1;
+    if (hostEnd == text.size()) return true;
+    if (text[hostEnd] != ':') return false;
+  }
+  if (hostEnd == std::string_view::npos) return !text.empty();
+  return hostEnd > 0 && isPort(text.substr(hostEnd + 1));
+}
+
+inline std::string_view withoutScheme(std::string_view url) noexcept {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (url.starts_with(scheme)) return url.substr(scheme.size());
+  }
+  return {};
+}
+
+inline bool isModelUrl(std::string_view url) noexcept {
+  const std::string_view rest = withoutScheme(url);
+  const auto forbidden = [](char c) {
+    return static_cast<unsigned char>(c) <= 0x20 || c == 0x7f || c == '?' || c == '#' || c == '@' ||
+           c == '\\';
+  };
+  return std::none_of(url.begin(), url.end(), forbidden) && isHostAndPort(rest.substr(0, rest.find('/')));
+}
+
+// A refused address may hold a password before its '@' or a key after its '?': those parts are not repeated.
+inline std::string printableUrl(std::string_view url) {
+  const std::size_t secret = url.find_first_of("?#");
+  std::string shown(url.substr(0, secret));
+  if (secret != std::string_view::npos) shown += url.substr(secret, 1), shown += "***";
+  const std::size_t at = shown.rfind('@');
+  const std::size_t slashes = shown.find("//");
+  const std::size_t user = slashes == std::string::npos ? 0 : slashes + 2;
+  if (at != std::string::npos) shown.replace(at < user ? 0 : user, at < user ? at : at - user, "***");
+  return shown;
+}
+
+}  // namespace detail
+
+inline void checkModel(const ModelDescription& model) {
+  using namespace std::chrono_literals;
+  const auto requireName = [](const std::string& who, std::string_view option, const std::string& name) {
+    requireOptionRule(who, option, quotedText(name, detail::maxRouteIdBytes), detail::isRouteId(name),
+                      detail::routeIdRule);
+  };
+  requireName("ModelRouter", "model.id", model.id);
+  const std::string who = fmt::format("ModelRouter, model {}", quotedText(model.id, detail::maxRouteIdBytes));
+  requireOptionRule(
+      who, "model.url", quotedText(detail::printableUrl(model.url), 1024), detail::isModelUrl(model.url),
+      "http:// or https://, a host, a port of 1 to 65535 and a path, without user, query or fragment");
+  requireOptionRule(who, "model.protocol", static_cast<int>(model.protocol),
+                    model.protocol == ModelProtocol::openai, "openai");
+  for (const std::string& capability : model.capabilities) requireName(who, "model.capabilities", capability);
+  requireOption(who, "model.maxConcurrent", model.maxConcurrent, 1U, 100'000U);
+  requireOption(who, "model.timeout", model.timeout, 1ms, 24h);
+  if (!model.modelName.empty()) requireName(who, "model.modelName", model.modelName);
+}
+
+inline void checkRequest(const RouteRequest& request) {
+  const std::string shown = quotedText(request.id(), detail::maxRouteIdBytes);
+  const auto refuse = [&request, &shown](std::string_view argument, const std::string& rule) {
+    throw Error(Errc::invalid_argument, fmt::format("route request {}: {} {}", shown, argument, rule),
+                {{"argument", argument},
+                 {"requestId", cleanText(request.id(), detail::maxRouteIdBytes)},
+                 {"allowed", rule}});
+  };
+  if (!detail::isRouteId(request.id())) refuse("id", std::string("must be ") + detail::routeIdRule);
+  const nlohmann::json& context = request.context();
+  if (!context.is_object())
+    refuse("context", fmt::format("must be a JSON object; it is of type {}", context.type_name()));
+  const auto messages = context.find("messages");
+  if (messages == context.end()) refuse("context", "must have the array messages");
+  if (!messages->is_array())
+    refuse("context.messages", fmt::format("must be an array; it is of type {}", messages->type_name()));
+  if (messages->empty()) refuse("context.messages", "must hold at least one message");
+  for (const nlohmann::json& message : *messages) {
+    if (!message.is_object())
+      refuse("context.messages", fmt::format("must hold objects; one is of type {}", message.type_name()));
+  }
+  for (const std::string& requirement : request.requirements()) {
+    if (!detail::isRouteId(requirement))
+      refuse("requirements", std::string("must each be ") + detail::routeIdRule);
+  }
+}
+
+inline Error duplicateModel(std::string_view id) {
+  return {RouteErrc::duplicate_model,
+          fmt::format("a model {} is registered already", quotedText(id, detail::maxRouteIdBytes)),
+          {{"modelId", cleanText(id, detail::maxRouteIdBytes)}}};
+}
+
+inline Error unknownModel(std::string_view id) {
+  return {RouteErrc::unknown_model,
+          fmt::format("no model {} is registered", quotedText(id, detail::maxRouteIdBytes)),
+          {{"modelId", cleanText(id, detail::maxRouteIdBytes)}}};
+}
+
+}  // namespace lukhas

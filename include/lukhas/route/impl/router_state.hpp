@@ -1,0 +1,315 @@
+// The functions of route/detail/router_state.hpp.
+#pragma once
+
+#include <fmt/format.h>
+
+#include "lukhas/route/detail/router_state.hpp"
+
+namespace lukhas::detail {
+
+inline void ModelPlace::release() {
+  if (const RoutedModelPtr model = std::move(model_)) state_->giveBack(model);
+  state_.reset();
+}
+
+inline void RouterState::addModel(ModelDescription description) {
+  checkModel(description);
+  const auto model = std::make_shared<RoutedModel>(environment, std::move(description), options.breaker);
+  const std::string& id = model->description.id;
+  const std::weak_ptr<RouterState> weak = weak_from_this();
+  model->breaker.onOpen
+      .connect([weak](const CircuitEvent& event) {
+        const std::shared_ptr<RouterState> state = weak.lock();
+        if (!state) return;
+        {
+          const std::lock_guard lock(state->mutex_);
+          ++state->counters_.circuitOpens;
+        }
+        state->onCircuitOpen.emit(event);
+      })
+      .detach();
+  model->breaker.onHalfOpen
+      .connect([weak](const CircuitEvent& event) {
+        if (const std::shared_ptr<RouterState> state = weak.lock()) state->onCircuitHalfOpen.emit(event);
+      })
+      .detach();
+  model->breaker.onClosed
+      .connect([weak](const CircuitEvent& event) {
+        if (const std::shared_ptr<RouterState> state = weak.lock()) state->onCircuitClosed.emit(event);
+      })
+      .detach();
+
+  Waiters waiters;
+  {
+    const std::lock_guard lock(mutex_);
+    if (byId_.contains(id)) throw duplicateModel(id);
+    if (models_.size() >= options.maxModels) {
+      throw Error(
+          RouteErrc::too_many_models,
+          fmt::format("model {}: {} models are registered already", quotedText(id, 256), models_.size()),
+          {{"modelId", id}, {"maximum", options.maxModels}});
+    }
+    model->number = ++registrations_;
+    const auto lower = [&model](const RoutedModelPtr& other) {
+      return other->description.priority < model->description.priority;
+    };
+    models_.insert(std::find_if(models_.begin(), models_.end(), lower), model);
+    byId_.emplace(id, model);
+    waiters = takeWaiters(nullptr);  // it may serve them
+  }
+  for (const std::shared_ptr<RouteWaiter>& waiter : waiters) waiter->changed.resumeAll();
+}
+
+inline void RouterState::removeModel(std::string_view id) {
+  RoutedModelPtr removed;
+  Waiters waiters;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = byId_.find(id);
+    if (found == byId_.end()) throw unknownModel(id);
+    removed = found->second;
+    byId_.erase(found);
+    models_.erase(std::find(models_.begin(), models_.end(), removed));
+    waiters = takeWaiters(removed.get());
+  }
+  for (const std::shared_ptr<RouteWaiter>& waiter : waiters) waiter->changed.resumeAll();
+}
+
+inline CircuitState RouterState::circuit(std::string_view id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = byId_.find(id);
+  if (found == byId_.end()) throw unknownModel(id);
+  return found->second->breaker.state();
+}
+
+inline RouteCall RouterState::begin(RouteRequest request) {
+  const std::lock_guard lock(mutex_);
+  ++counters_.totalRequests;
+  ++counters_.activeRequests;
+  RouteMachine machine(options.maxAttempts, options.retry, environment.after(options.deadline));
+  return RouteCall(std::move(request), ++arrivals_, std::move(machine));
+}
+
+inline std::vector<RoutedModelPtr> RouterState::capableModels(const NameList& requirements) const {
+  std::vector<RoutedModelPtr> capable;
+  for (const RoutedModelPtr& model : models_) {
+    if (hasCapabilities(model->description.capabilities, requirements)) capable.push_back(model);
+  }
+  return capable;
+}
+
+inline RouteTurn RouterState::choose(RouteCall& call, ModelPlace held) {
+  RouteTurn turn;  // outlives the lock, as `held` does: a place that is given back needs it
+  const std::lock_guard lock(mutex_);
+  if (closed_) throw routerClosed();
+  const TimePoint now = environment.now();
+  const std::vector<RoutedModelPtr> models = capableModels(call.request.requirements());
+  std::vector<RouteCandidate> candidates;
+  candidates.reserve(models.size());
+  for (const RoutedModelPtr& model : models) {
+    const bool busy = model->underWay >= model->description.maxConcurrent && held.model() != model;
+    candidates.push_back({model->number, busy, model->breaker.retryAfter(), model->notBefore});
+  }
+  turn.step = call.machine.next(candidates, now);
+  if (turn.step.kind == RouteStep::Kind::fail) return turn;
+  if (call.machine.attempts() > 0 && !call.paid) {
+    call.paid = budget_.tryTake(call.machine.retryCause());
+    if (!call.paid) {
+      turn.step = {.error = RouteErrc::retry_budget_spent};
+      return turn;
+    }
+  }
+  if (turn.step.kind == RouteStep::Kind::wait) {
+    if (queue_.size() >= options.maxQueued) {
+      turn.step = {.error = RouteErrc::overloaded};
+    } else {
+      turn.waiter = enqueue(call, turn.step, models);
+    }
+    return turn;
+  }
+  const RoutedModelPtr& chosen = models[turn.step.candidate];
+  if (held.model() == chosen) {
+    turn.place = std::move(held);
+  } else {
+    ++chosen->underWay;
+    turn.place = ModelPlace(shared_from_this(), chosen);
+  }
+  return turn;
+}
+
+inline std::shared_ptr<RouteWaiter> RouterState::enqueue(const RouteCall& call, const RouteStep& step,
+                                                         const std::vector<RoutedModelPtr>& models) {
+  auto waiter = std::make_shared<RouteWaiter>(environment, call.arrival);
+  for (const std::size_t place : step.places) waiter->wants.push_back(models[place].get());
+  // From the back: nearly always the newest request is the one that comes to wait.
+  auto before = queue_.end();
+  while (before != queue_.begin() && (*std::prev(before))->arrival > call.arrival) --before;
+  waiter->position = queue_.insert(before, waiter);
+  waiter->queued = true;
+  return waiter;
+}
+
+inline RouterState::Waiters RouterState::takeWaiters(const RoutedModel* wanted) {
+  Waiters taken;
+  for (auto next = queue_.begin(); next != queue_.end();) {
+    const std::shared_ptr<RouteWaiter> waiter = *next++;
+    if (wanted != nullptr &&
+        std::find(waiter->wants.begin(), waiter->wants.end(), wanted) == waiter->wants.end())
+      continue;
+    take(*waiter, queue_);
+    taken.push_back(waiter);
+  }
+  return taken;
+}
+
+inline ModelPlace RouterState::leaveQueue(RouteWaiter& waiter) {
+  const std::lock_guard lock(mutex_);
+  if (waiter.queued) take(waiter, queue_);
+  return waiter.granted ? ModelPlace(shared_from_this(), std::move(waiter.granted)) : ModelPlace();
+}
+
+inline void RouterState::giveBack(const RoutedModelPtr& model) {
+  std::shared_ptr<RouteWaiter> next;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto wants = [&model](const std::shared_ptr<RouteWaiter>& waiter) {
+      return std::find(waiter->wants.begin(), waiter->wants.end(), model.get()) != waiter->wants.end();
+    };
+    const auto found = std::find_if(queue_.begin(), queue_.end(), wants);
+    if (found == queue_.end()) {
+      --model->underWay;
+      return;
+    }
+    next = *found;
+    next->granted = model;  // the place goes from hand to hand: nobody who comes now is faster
+    take(*next, queue_);
+  }
+  next->changed.resumeAll();
+}
+
+inline void RouterState::announce(const RouteCall& call, const RoutedModel& model) {
+  const unsigned attempt = call.machine.attempts() + 1;
+  const bool again = attempt > 1 && call.machine.lastModel() == model.number;
+  {
+    const std::lock_guard lock(mutex_);
+    ++counters_.attempts;
+    if (attempt > 1) ++(again ? counters_.retries : counters_.failovers);
+  }
+  if (attempt == 1) return;
+  const std::error_code cause = call.machine.lastError();
+  if (again) {
+    onRetry.emit(RetryEvent{call.request.id(), model.description.id, attempt, cause});
+  } else {
+    onFailover.emit(
+        FailoverEvent{call.request.id(), call.notes.back().model, model.description.id, attempt, cause});
+  }
+}
+
+inline void RouterState::settle(RouteCall& call, RoutedModel& model, const Verdict& verdict) {
+  const std::lock_guard lock(mutex_);
+  call.paid = false;
+  if (verdict.action == RouteAction::accept) {
+    budget_.success();
+    return;
+  }
+  const TimePoint now = environment.now();
+  const Duration wait = call.machine.ended(model.number, verdict, now, environment.random());
+  if (verdict.throttled) model.notBefore = std::max(model.notBefore, now + std::min(wait, longestRetryAfter));
+}
+
+inline void RouterState::succeeded(Duration took) {
+  const std::lock_guard lock(mutex_);
+  --counters_.activeRequests;
+  ++counters_.successfulRequests;
+  latency_.record(took);
+  recent_.add(RequestEnd::success);
+}
+
+inline void RouterState::failed(const std::error_code& error) {
+  const std::lock_guard lock(mutex_);
+  --counters_.activeRequests;
+  if (isCancellation(error) || error == Errc::closed) {
+    ++counters_.cancelledRequests;
+    return;
+  }
+  const bool timedOut = error == RouteErrc::deadline_exceeded;
+  ++counters_.failedRequests;
+  if (timedOut) ++counters_.timeoutRequests;
+  recent_.add(timedOut ? RequestEnd::time_out : RequestEnd::failure);
+}
+
+inline RouterState::Attempts::iterator RouterState::addAttempt(ChildTask<AttemptEnd>& attempt) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) attempt.cancel();
+  return attempts_.insert(attempts_.end(), &attempt);
+}
+
+inline void RouterState::removeAttempt(Attempts::iterator attempt) {
+  const std::lock_guard lock(mutex_);
+  attempts_.erase(attempt);
+}
+
+inline void RouterState::close() {
+  Waiters waiters;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    waiters = takeWaiters(nullptr);
+    for (ChildTask<AttemptEnd>* const attempt : attempts_) attempt->cancel();  // only posts
+  }
+  const std::exception_ptr error = std::make_exception_ptr(routerClosed());
+  for (const std::shared_ptr<RouteWaiter>& waiter : waiters) waiter->changed.close(error);
+}
+
+inline bool RouterState::closed() const {
+  const std::lock_guard lock(mutex_);
+  return closed_;
+}
+
+inline RouterMetrics RouterState::metrics() const {
+  const std::lock_guard lock(mutex_);
+  RouterMetrics metrics = counters_;
+  metrics.queuedRequests = queue_.size();
+  metrics.retryTokens = budget_.tokens();
+  metrics.avgLatencyMs = toMilliseconds(latency_.mean());
+  metrics.p99LatencyMs = toMilliseconds(latency_.percentile(99));
+  for (const auto& [id, model] : byId_) metrics.circuits[id] = toString(model->breaker.state());
+  return metrics;
+}
+
+inline HealthReport RouterState::health() const {
+  constexpr double maxTimeoutPercent = 5;
+  constexpr double maxFailurePercent = 20;
+  HealthReport health;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, model] : byId_) {
+    HealthReport circuit = model->breaker.healthCheck();
+    for (HealthIssue& issue : circuit.issues)
+      health.report(std::move(issue.code), std::move(issue.message), issue.value, issue.limit);
+  }
+  const double timeouts = recent_.percent(RequestEnd::time_out);
+  if (timeouts > maxTimeoutPercent) {
+    health.report("high_timeout_rate",
+                  fmt::format("{:.1f} % of the latest requests ran into their deadline", timeouts), timeouts,
+                  maxTimeoutPercent);
+  }
+  const double failures = recent_.percent(RequestEnd::failure);
+  if (failures > maxFailurePercent) {
+    health.report("high_failure_rate", fmt::format("{:.1f} % of the latest requests failed", failures),
+                  failures, maxFailurePercent);
+  }
+  const auto tokens = static_cast<double>(budget_.tokens());
+  const double fewTokens = static_cast<double>(options.budget.capacity) / 10;
+  if (tokens < fewTokens) {
+    health.report("retry_budget_low", fmt::format("{:.0f} tokens of the retry budget are left", tokens),
+                  tokens, fewTokens);
+  }
+  const auto queued = static_cast<double>(queue_.size());
+  const double many = static_cast<double>(options.maxQueued) * 0.8;
+  if (queued > many) {
+    health.report("queue_nearly_full", fmt::format("{:.0f} requests wait for a model", queued), queued, many);
+  }
+  return health;
+}
+
+}  // namespace lukhas::detail

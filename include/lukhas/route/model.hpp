@@ -1,0 +1,96 @@
+// Models and requests as the router's users describe them.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "lukhas/core/name_list.hpp"
+#include "lukhas/route/route_error.hpp"
+
+namespace lukhas {
+
+// How a model's endpoint wants to be spoken to.
+enum class ModelProtocol : std::uint8_t {
+  openai,  // POST {url}/chat/completions
+};
+
+// One endpoint that answers.
+//
+//   router.registerModel({.id = "local", .url = "http://127.0.0.1:8080/v1", .capabilities = {"chat"}});
+//
+// No API key stands here, only where it is found: descriptions may be copied, logged and printed.
+struct ModelDescription {
+  // What the model is called in replies, events, metrics and errors. 1 to 256 bytes of UTF-8, no control
+  // characters.
+  std::string id = {};
+  // http or https, host, port and path up to where the protocol's own path begins. No user, query or
+  // fragment: addresses are printed, and secrets do not belong there.
+  std::string url = {};
+  ModelProtocol protocol = ModelProtocol::openai;
+  // Among the models that can do what a request requires, the highest is asked first; equals in the order of
+  // registration.
+  int priority = 0;
+  // What it can do: any words that requests use as requirements. None may be empty.
+  NameList capabilities = {};
+  // Requests under way at this model. With so many it is passed over, or waited for when there is no other. 1
+  // to 100,000.
+  std::size_t maxConcurrent = 8;
+  // For one attempt, from sending to the end of the answer; the request's own deadline ends it earlier. The
+  // default leaves time for two further attempts within the router's 30 s. 1 ms to 24 h.
+  std::chrono::nanoseconds timeout = std::chrono::seconds(10);
+  // What the endpoint calls the model. Empty: the id.
+  std::string modelName = {};
+  // The environment variable that holds the API key, read for each attempt. Empty: none.
+  std::string apiKeyEnvironment = {};
+  // Gives the API key, called for each attempt: for keys that change. Comes before apiKeyEnvironment. Empty:
+  // none.
+  std::function<std::string()> apiKey = {};
+};
+
+// One question to whoever can answer it.
+//
+//   ModelReply reply = co_await router.route({"turn-1", context, {"chat"}});
+class RouteRequest {
+ public:
+  // `context`: an object with the array `messages`; its other members (temperature, tools, …) go to the model
+  // as they are. `requirements`: capabilities that the model must have.
+  RouteRequest(std::string id, nlohmann::json context, NameList requirements = {})
+      : id_(std::move(id)), context_(std::move(context)), requirements_(std::move(requirements)) {}
+
+  [[nodiscard]] const std::string& id() const noexcept { return id_; }
+  [[nodiscard]] const nlohmann::json& context() const noexcept { return context_; }
+  [[nodiscard]] const NameList& requirements() const noexcept { return requirements_; }
+
+ private:
+  std::string id_;
+  nlohmann::json context_;
+  NameList requirements_;
+};
+
+// Whether everything that is required is offered.
+[[nodiscard]] inline bool hasCapabilities(const NameList& offered, const NameList& required) {
+  return std::all_of(required.begin(), required.end(), [&offered](const std::string& name) {
+    return std::find(offered.begin(), offered.end(), name) != offered.end();
+  });
+}
+
+// Throws Errc::invalid_option with the field, its value and what is allowed.
+void checkModel(const ModelDescription& model);
+
+// Throws Errc::invalid_argument.
+void checkRequest(const RouteRequest& request);
+
+// For a registration whose id is taken, and for an id that nobody registered.
+[[nodiscard]] Error duplicateModel(std::string_view id);
+[[nodiscard]] Error unknownModel(std::string_view id);
+
+}  // namespace lukhas
+
+#include "lukhas/route/impl/model.hpp"

@@ -1,0 +1,101 @@
+// Options and metrics of ModelRouter.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "lukhas/async/world.hpp"
+#include "lukhas/core/metrics.hpp"
+#include "lukhas/core/option_check.hpp"
+#include "lukhas/route/circuit_breaker.hpp"
+#include "lukhas/route/retry_budget.hpp"
+#include "lukhas/route/retry_policy.hpp"
+#include "lukhas/route/transport.hpp"
+
+namespace lukhas {
+
+struct ModelRouterOptions {
+  // What sends the requests: CurlTransport, a simulated network, or your own. Not null.
+  std::shared_ptr<Transport> transport = {};
+  // For a whole request: waiting, all attempts, and the pauses between them. Long enough for three attempts
+  // at the models' default time-out of 10 s. 1 ms to 24 h.
+  Duration deadline = std::chrono::seconds(30);
+  // Over all models: the first one counts. There are no further retries anywhere below. 1 to 100.
+  unsigned maxAttempts = 3;
+  // Of each model's circuit. A trialTimeout that is not longer than `deadline` is taken as twice the
+  // deadline: no trial may lose its place while it is under way.
+  CircuitBreakerOptions breaker = {};
+  // The pauses between attempts at one model.
+  RetryPolicyOptions retry = {};
+  // What keeps an outage from being multiplied; one for the whole router.
+  RetryBudgetOptions budget = {};
+  // Requests that wait for a place at a model, or for the end of a backoff, at once; one more fails with
+  // RouteErrc::overloaded. 0: none waits. 0 to 1,000,000.
+  std::size_t maxQueued = 1024;
+  // Models that can be registered at once. 1 to 100,000.
+  std::size_t maxModels = 1024;
+  // The largest answer that is read. 1 KiB to 1 GiB.
+  std::size_t maxReplyBytes = std::size_t{16} << 20U;
+  // Of the body of an error, only so much is read. 0 to 16 MiB.
+  std::size_t maxErrorBytes = std::size_t{64} << 10U;
+
+  // Throws Errc::invalid_option.
+  void check() const {
+    using namespace std::chrono_literals;
+    constexpr const char* who = "ModelRouter";
+    requireOptionRule(who, "transport", "null", transport != nullptr, "a transport");
+    requireOption(who, "deadline", deadline, 1ms, 24h);
+    requireOption(who, "maxAttempts", maxAttempts, 1U, 100U);
+    breaker.check();
+    retry.check();
+    budget.check();
+    requireOption(who, "maxQueued", maxQueued, 0U, 1'000'000U);
+    requireOption(who, "maxModels", maxModels, 1U, 100'000U);
+    requireOption(who, "maxReplyBytes", maxReplyBytes, std::size_t{1} << 10U, std::size_t{1} << 30U);
+    requireOption(who, "maxErrorBytes", maxErrorBytes, 0U, std::size_t{16} << 20U);
+  }
+};
+
+struct RouterMetrics {
+  std::uint64_t totalRequests = 0;
+  std::uint64_t successfulRequests = 0;
+  std::uint64_t failedRequests = 0;
+  std::uint64_t timeoutRequests = 0;
+  std::uint64_t cancelledRequests = 0;
+  std::uint64_t attempts = 0;
+  std::uint64_t retries = 0;
+  std::uint64_t failovers = 0;
+  std::uint64_t circuitOpens = 0;
+  std::uint64_t activeRequests = 0;
+  std::uint64_t queuedRequests = 0;
+  std::uint64_t retryTokens = 0;
+  double avgLatencyMs = 0;
+  double p99LatencyMs = 0;
+  std::map<std::string, std::string> circuits;  // id → state
+
+  template <class Visitor>
+  void visit(Visitor&& visitor) const {
+    visitor(counter("totalRequests", totalRequests, "requests that were routed"));
+    visitor(counter("successfulRequests", successfulRequests, "requests that were answered"));
+    visitor(counter("failedRequests", failedRequests, "requests that ended in an error"));
+    visitor(counter("timeoutRequests", timeoutRequests, "of these, the ones whose deadline came first"));
+    visitor(
+        counter("cancelledRequests", cancelledRequests, "requests whose caller left, or that were closed"));
+    visitor(counter("attempts", attempts, "questions that were put to a model"));
+    visitor(counter("retries", retries, "further attempts at the same model"));
+    visitor(counter("failovers", failovers, "further attempts at another model"));
+    visitor(counter("circuitOpens", circuitOpens, "how often a circuit opened"));
+    visitor(gauge("activeRequests", activeRequests, "requests that have not ended"));
+    visitor(gauge("queuedRequests", queuedRequests, "of these, the ones that wait for a place or a backoff"));
+    visitor(gauge("retryTokens", retryTokens, "what is left of the retry budget"));
+    visitor(gauge("avgLatencyMs", avgLatencyMs, "mean time of an answered request in milliseconds"));
+    visitor(gauge("p99LatencyMs", p99LatencyMs, "99th percentile of an answered request in milliseconds"));
+    visitor(stateGauge("circuits", "id", circuits, "state of each model's circuit",
+                       CircuitBreakerMetrics::circuitStateNames));
+  }
+  [[nodiscard]] nlohmann::json toJson() const { return metricsToJson(*this); }
+};
+
+}  // namespace lukhas

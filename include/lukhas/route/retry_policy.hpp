@@ -1,0 +1,69 @@
+// RetryPolicy: how long to wait before another attempt, and whether it still pays.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "lukhas/core/backoff.hpp"
+#include "lukhas/core/option_check.hpp"
+
+namespace lukhas {
+
+struct RetryPolicyOptions {
+  // The longest wait before the second attempt at the same model; the ceiling doubles with each further one.
+  // 0 (no wait at all) to 1 h.
+  std::chrono::nanoseconds firstDelay = std::chrono::milliseconds(500);
+  // No ceiling grows above this. firstDelay to 1 h.
+  std::chrono::nanoseconds longestDelay = std::chrono::seconds(8);
+  // What an attempt needs at least: a wait that leaves less than this before the deadline is not begun. 0 to
+  // 1 h.
+  std::chrono::nanoseconds minAttemptTime = std::chrono::milliseconds(100);
+
+  // Throws Errc::invalid_option.
+  void check() const {
+    using namespace std::chrono_literals;
+    constexpr const char* who = "RetryPolicy";
+    requireOption(who, "firstDelay", firstDelay, 0ns, 1h);
+    requireOption(who, "longestDelay", longestDelay, firstDelay, 1h);
+    requireOption(who, "minAttemptTime", minAttemptTime, 0ns, 1h);
+  }
+};
+
+// A pure function from what is known to a wait. Attempts at another model need none.
+//
+// Without a word from the model: exponential backoff with full jitter, a uniformly random time between zero
+// and a ceiling that doubles (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015: it
+// spreads the retries of many clients best, with the least work). When the model said how long (see
+// retry_after.hpp) it is exactly that, which may be zero.
+//
+// Nobody sleeps for nothing: a wait after which an attempt could not finish is refused at once, and the
+// caller can say how long it would have been.
+class RetryPolicy {
+ public:
+  explicit RetryPolicy(const RetryPolicyOptions& options = {}) : options_(options) { options_.check(); }
+
+  // How long the model is to be left alone. `failures`: how many attempts have failed at it, 1 or more.
+  // `asked`: what the model asked for. `random`: 64 random bits.
+  [[nodiscard]] std::chrono::nanoseconds wait(unsigned failures,
+                                              std::optional<std::chrono::nanoseconds> asked,
+                                              std::uint64_t random) const noexcept {
+    if (asked) return std::max(*asked, std::chrono::nanoseconds::zero());
+    const Backoff backoff{options_.firstDelay, options_.longestDelay};
+    return backoff.wait(failures == 0 ? 0 : failures - 1, random);
+  }
+
+  // Whether an attempt after such a wait still has the time it needs. `remaining`: time until the deadline.
+  [[nodiscard]] bool fits(std::chrono::nanoseconds wait, std::chrono::nanoseconds remaining) const noexcept {
+    return remaining > std::chrono::nanoseconds::zero() && remaining >= options_.minAttemptTime &&
+           wait < remaining && wait <= remaining - options_.minAttemptTime;
+  }
+
+  [[nodiscard]] const RetryPolicyOptions& options() const noexcept { return options_; }
+
+ private:
+  RetryPolicyOptions options_;
+};
+
+}  // namespace lukhas

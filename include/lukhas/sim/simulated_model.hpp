@@ -1,0 +1,289 @@
+// SimulatedModel: a model endpoint in a simulated network, which answers, fails or hangs as it is told.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <asio/execution.hpp>
+#include <asio/execution_context.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "lukhas/async/environment.hpp"
+#include "lukhas/async/split_mix.hpp"
+#include "lukhas/async/wait_list.hpp"
+#include "lukhas/core/option_check.hpp"
+#include "lukhas/route/http_message.hpp"
+#include "lukhas/route/provider_answer.hpp"
+#include "lukhas/sim/present.hpp"
+
+namespace lukhas {
+
+// How many of a thousand requests meet which fault; the seed decides which ones. Together at most 1000.
+struct SimulatedModelFaults {
+  unsigned refused = 0;  // no connection
+  unsigned failed = 0;   // status 503
+  unsigned reset = 0;    // the connection ends in the middle of the answer
+  unsigned stalled = 0;  // accepted, and never answered
+  unsigned garbled = 0;  // status 200 and bytes that are no answer
+};
+
+namespace detail {
+
+// Requests that hang. A life's executor owns them, so that they end with it, and never outlive a simulation
+// that is destroyed.
+class HangingRequests final : public asio::execution_context::service {
+ public:
+  static inline asio::execution_context::id id;
+
+  explicit HangingRequests(asio::execution_context& context) : service(context) {}
+
+  [[nodiscard]] static HangingRequests& of(const Environment& environment) {
+    return asio::use_service<HangingRequests>(asio::query(environment.executor(), asio::execution::context));
+  }
+
+  template <class Ready>
+  [[nodiscard]] asio::awaitable<void> wait(Environment environment, Ready ready) {
+    if (!requests_) requests_.emplace(environment);
+    while (!ready()) (void)co_await requests_->wait(ready);
+  }
+  void wake() {
+    if (requests_) requests_->resumeAll();
+  }
+
+ private:
+  void shutdown() override { requests_.reset(); }
+
+  std::optional<WaitList> requests_;
+};
+
+// What a simulated server does with one request.
+struct SimulatedAnswer {
+  bool refused = false;
+  bool stalled = false;
+  bool reset = false;  // after half of the body
+  int status = 200;
+  std::vector<HttpHeader> headers = {{"Content-Type", "application/json"}};
+  std::string body = {};
+};
+
+[[nodiscard]] inline SimulatedAnswer simulatedError(int status, std::string_view type,
+                                                    std::string_view message) {
+  nlohmann::json error;
+  error["message"] = message;
+  error["type"] = type;
+  error["param"] = nullptr;
+  error["code"] = nullptr;
+  SimulatedAnswer answer;
+  answer.status = status;
+  answer.body = nlohmann::json{{"error", std::move(error)}}.dump();
+  return answer;
+}
+
+}  // namespace detail
+
+// An OpenAI-style server behind one address. Settings hold for requests that arrive from then on; all calls
+// give the model back, so that they can be chained.
+//
+//   world.addModel("http://first.test/v1").reply("hello").latency(1ms, 50ms);
+//   world.model("http://first.test/v1").failNext(3, 503);
+//   world.model("http://first.test/v1").failNext(1, 429, {{"Retry-After", "7"}});
+//   world.model("http://first.test/v1").stall();                     // … and recover() ends it
+//   CHECK(world.model("http://first.test/v1").mostAtOnce() <= 8);
+//
+// It is strict, as real servers are: what is not a POST of a JSON object with `model` and `messages` is
+// refused. A crash of the simulated process cuts its connections; the model itself goes on. Not thread-safe,
+// as all of the simulation.
+class SimulatedModel {
+ public:
+  SimulatedModel(std::string url, const std::shared_ptr<detail::Present>& present)
+      : url_(std::move(url)), present_(present) {}
+  SimulatedModel(const SimulatedModel&) = delete;
+  SimulatedModel& operator=(const SimulatedModel&) = delete;
+
+  // What it says. Without this: "ok".
+  SimulatedModel& reply(std::string text) {
+    text_ = std::move(text);
+    return *this;
+  }
+  // The next `count` requests are answered with that status. `body`: empty for an error in OpenAI's form.
+  SimulatedModel& failNext(std::size_t count, int status, std::vector<HttpHeader> headers = {},
+                           std::string body = {}) {
+    failures_ = {count, status, std::move(headers), std::move(body)};
+    return *this;
+  }
+  // The answers to the next `count` requests end in the middle of their body.
+  SimulatedModel& resetNext(std::size_t count) {
+    resets_ = count;
+    return *this;
+  }
+  // Nobody accepts connections.
+  SimulatedModel& refuse() {
+    refusing_ = true;
+    return *this;
+  }
+  // Accepts requests and does not answer. Those that hang are answered after recover().
+  SimulatedModel& stall() {
+    stalled_ = true;
+    return *this;
+  }
+  // From now on at random.
+  SimulatedModel& faults(SimulatedModelFaults faults) {
+    requireOption("SimulatedModel", "faults",
+                  faults.refused + faults.failed + faults.reset + faults.stalled + faults.garbled, 0U, 1000U);
+    faults_ = faults;
+    return *this;
+  }
+  // Ends stall(), refuse(), failNext(), resetNext() and faults(); latency and slowness stay.
+  SimulatedModel& recover() {
+    stalled_ = refusing_ = false;
+    resets_ = 0;
+    failures_ = {};
+    faults_ = {};
+    if (const std::shared_ptr<detail::Present> present = present_.lock())
+      detail::HangingRequests::of(present->environment()).wake();
+    return *this;
+  }
+  // From the request to the answer's headers, drawn for each request. Without this: 1 to 10 ms.
+  SimulatedModel& latency(Duration shortest, Duration longest) {
+    requireOption("SimulatedModel", "latency", shortest, Duration::zero(), longest);
+    shortest_ = shortest;
+    longest_ = longest;
+    return *this;
+  }
+  // The body comes in pieces of that size, with a pause before each. Without this: all at once.
+  SimulatedModel& slow(Duration pause, std::size_t pieceBytes) {
+    requireOption("SimulatedModel", "pieceBytes", pieceBytes, std::size_t{1}, std::size_t{1} << 30U);
+    pause_ = pause;
+    pieceBytes_ = pieceBytes;
+    return *this;
+  }
+
+  [[nodiscard]] const std::string& url() const noexcept { return url_; }
+  // Requests that arrived, over all lives.
+  [[nodiscard]] std::size_t requests() const noexcept { return requests_; }
+  // Connections with a request under way, now and at most at once.
+  [[nodiscard]] std::size_t openConnections() const noexcept { return *open_; }
+  [[nodiscard]] std::size_t mostAtOnce() const noexcept { return mostAtOnce_; }
+  // The last request that arrived. Before the first one: an empty one.
+  [[nodiscard]] const HttpRequest& lastRequest() const noexcept { return lastRequest_; }
+
+ private:
+  friend class SimulatedNetwork;
+  friend class SimulatedExchange;
+
+  struct Failures {
+    std::size_t count = 0;
+    int status = 0;
+    std::vector<HttpHeader> headers = {};
+    std::string body = {};
+  };
+
+  // The fate of a request, drawn when it arrives.
+  detail::SimulatedAnswer arrive(SplitMix& chance) {
+    const std::uint64_t drawn = chance.below(1000);
+    std::uint64_t bound = 0;
+    const auto meets = [&](unsigned perMille) {
+      const bool inside = drawn >= bound && drawn < bound + perMille;
+      bound += perMille;
+      return inside;
+    };
+    detail::SimulatedAnswer answer;
+    answer.refused = meets(faults_.refused) || refusing_;
+    const bool failed = meets(faults_.failed);
+    answer.reset = meets(faults_.reset);
+    answer.stalled = meets(faults_.stalled);
+    const bool garbled = meets(faults_.garbled);
+    if (failed) answer = detail::simulatedError(503, "server_error", "the simulated model failed");
+    if (garbled) answer.body = "<html>";
+    if (!answer.refused) ++requests_;
+    return answer;
+  }
+
+  // The answer, decided after the latency.
+  void complete(detail::SimulatedAnswer& answer, const HttpRequest& request, std::int64_t secondsNow) {
+    if (failures_.count > 0) {
+      --failures_.count;
+      answer = detail::simulatedError(failures_.status, "server_error", "the simulated model failed");
+      if (!failures_.body.empty()) answer.body = failures_.body;
+      answer.headers.insert(answer.headers.end(), failures_.headers.begin(), failures_.headers.end());
+      return;
+    }
+    if (answer.status != 200 || !answer.body.empty()) return;
+    if (resets_ > 0) {
+      --resets_;
+      answer.reset = true;
+    }
+    const nlohmann::json asked = nlohmann::json::parse(request.body, nullptr, false);
+    const nlohmann::json& messages = detail::memberOf(asked, "messages");
+    const std::string model = detail::textOf(detail::memberOf(asked, "model"));
+    if (request.method != "POST") {
+      answer = detail::simulatedError(405, "invalid_request_error", "only POST is served here");
+    } else if (model.empty() || !messages.is_array() || messages.empty()) {
+      answer = detail::simulatedError(400, "invalid_request_error", "model and messages are required");
+    } else {
+      answer.body = completion(model, messages, secondsNow);
+    }
+  }
+
+  [[nodiscard]] std::string completion(const std::string& model, const nlohmann::json& messages,
+                                       std::int64_t secondsNow) const {
+    std::size_t asked = 0;
+    for (const nlohmann::json& message : messages)
+      asked += words(detail::textOf(detail::memberOf(message, "content")));
+    nlohmann::json choice;
+    choice["index"] = 0;
+    choice["message"] = {{"role", "assistant"}, {"content", text_}};
+    choice["finish_reason"] = "stop";
+    nlohmann::json answer;
+    answer["id"] = fmt::format("chatcmpl-{}", requests_);
+    answer["object"] = "chat.completion";
+    answer["created"] = secondsNow;
+    answer["model"] = model;
+    answer["choices"] = nlohmann::json::array({std::move(choice)});
+    answer["usage"] = {{"prompt_tokens", asked},
+                       {"completion_tokens", words(text_)},
+                       {"total_tokens", asked + words(text_)}};
+    return answer.dump();
+  }
+
+  static std::size_t words(std::string_view text) noexcept {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < text.size(); ++i)
+      count += text[i] != ' ' && (i == 0 || text[i - 1] == ' ') ? 1U : 0U;
+    return count;
+  }
+
+  [[nodiscard]] Duration drawLatency(SplitMix& chance) const {
+    const auto range = static_cast<std::uint64_t>((longest_ - shortest_).count());
+    return shortest_ + Duration(static_cast<std::int64_t>(chance.below(range + 1)));
+  }
+
+  void connected() { mostAtOnce_ = std::max(mostAtOnce_, ++*open_); }
+
+  std::string url_;
+  std::weak_ptr<detail::Present> present_;
+  std::string text_ = "ok";
+  Failures failures_;
+  std::size_t resets_ = 0;
+  bool refusing_ = false;
+  bool stalled_ = false;
+  SimulatedModelFaults faults_;
+  Duration shortest_ = std::chrono::milliseconds(1);
+  Duration longest_ = std::chrono::milliseconds(10);
+  Duration pause_{};
+  std::size_t pieceBytes_ = std::size_t{1} << 30U;
+  std::size_t requests_ = 0;
+  std::size_t mostAtOnce_ = 0;
+  HttpRequest lastRequest_;
+  std::shared_ptr<std::size_t> open_ = std::make_shared<std::size_t>(0);  // a new one for each life
+};
+
+}  // namespace lukhas

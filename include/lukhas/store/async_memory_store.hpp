@@ -1,0 +1,283 @@
+// AsyncMemoryStore: a cache of contexts that neither races, nor rots, nor grows.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <asio/awaitable.hpp>
+
+#include "lukhas/async/environment.hpp"
+#include "lukhas/core/codec.hpp"
+#include "lukhas/core/health.hpp"
+#include "lukhas/core/name_list.hpp"
+#include "lukhas/core/natural_call.hpp"
+#include "lukhas/core/signal.hpp"
+#include "lukhas/store/detail/store_state.hpp"
+#include "lukhas/store/detail/store_values.hpp"
+#include "lukhas/store/entry_info.hpp"
+#include "lukhas/store/store_error.hpp"
+#include "lukhas/store/store_events.hpp"
+#include "lukhas/store/store_options.hpp"
+
+namespace lukhas {
+
+namespace detail {
+struct StoreAccess;
+}  // namespace detail
+
+// Values under keys, for a time, in bounded memory.
+//
+//   lukhas::AsyncMemoryStore cache{environment, {.maxBytes = 100u << 20}};
+//   cache.start();
+//   co_await cache.set("session:42", context, 5min);
+//   std::optional<json> found = co_await cache.get<json>("session:42");
+//
+// Values. Any type with a Codec: JSON, strings, bytes, trivially copyable structs, your own. A value is kept
+// as immutable bytes with a 64-bit checksum, which every read verifies; bytes that have changed are never
+// returned: the entry is removed, onCorruption tells, and the read is a miss. Read an entry as the type it
+// was written as: what does not decode throws Errc::decode_failed, and stays. Keys are 1 to 256 bytes.
+//
+// Memory. Keys, values and all bookkeeping together never take more than maxBytes of the allocator: room is
+// made before an entry is linked, first by removing what has expired, then the least recently used entries,
+// one by one. get, getOrCompute, update and every write are a use; has, info and keys are not. What a call
+// itself holds is its own: the encoded value it is about to store, the bytes it is reading. An entry (or
+// batch) that cannot fit even alone is refused with value_too_large (batch_too_large), and nothing changes.
+//
+// Time. An entry is returned only before its TTL is over; Duration::max() is for ever. Its memory is given
+// back when somebody asks for it, when room is needed, or by the sweep, which runs from start() to stop() in
+// slices that let others run in between. While started and not empty, the store holds a timer, so that
+// io_context::run() does not return: call stop() at the end.
+//
+// Where you resume. Nothing here waits for anything but getOrCompute (for a loader) and update (when others
+// change the same entry at once); the others complete without suspending, and tryGet, trySet and tryRemove
+// are the same without a coroutine. Arguments are checked, and values encoded, in the call itself.
+// Cancellation can only end a getOrCompute or an update; it leaves nothing behind.
+//
+// Events are emitted in the calling thread, without any lock: a listener may call the store. Any thread may
+// call. Destroy the store when no other thread is inside a call; callers that wait in getOrCompute then get
+// StoreErrc::closed, and a loader that runs goes on for its own caller.
+//
+// Costs. O(1) for each key, O(log n) of the expiry heap for a write; O(n) under the mutex for keys and clear.
+class AsyncMemoryStore {
+ public:
+  using Options = AsyncMemoryStoreOptions;
+  using Ttl = std::optional<Duration>;  // nullopt: the default TTL
+
+  static constexpr std::size_t maxKeyBytes = detail::StoreState::maxKeyBytes;
+
+  // Throws Errc::invalid_option.
+  explicit AsyncMemoryStore(Environment environment, AsyncMemoryStoreOptions options = {})
+      : state_(detail::StoreState::create(std::move(environment), options)),
+        onCorruption(state_->signals().corruption),
+        onSweep(state_->signals().sweep),
+        onEvicted(state_->signals().evicted),
+        onExpired(state_->signals().expired) {}
+  AsyncMemoryStore(const AsyncMemoryStore&) = delete;
+  AsyncMemoryStore& operator=(const AsyncMemoryStore&) = delete;
+  ~AsyncMemoryStore() { state_->close(); }
+
+  // ---- One entry ------------------------------------------------------------------------------------------
+
+  // Throws empty_key, key_too_long, invalid_ttl, value_too_large, and what the codec throws.
+  template <class V>
+  [[nodiscard]] asio::awaitable<void> set(std::string_view key, V&& value, Ttl ttl = std::nullopt) {
+    checkNatural<V>();
+    return writeNow(state_, detail::encodeWrite(*state_, key, value, ttl));
+  }
+  template <class V>
+  void trySet(std::string_view key, const V& value, Ttl ttl = std::nullopt) {
+    state_->write(detail::encodeWrite(*state_, key, value, ttl));
+  }
+
+  // nullopt: there is none, or it expired, or it was damaged.
+  template <class T>
+  [[nodiscard]] asio::awaitable<std::optional<T>> get(std::string_view key) {
+    return getNow<T>(state_, std::string(key));
+  }
+  template <class T>
+  [[nodiscard]] std::optional<T> tryGet(std::string_view key) {
+    return detail::readValue<T>(*state_, key);
+  }
+
+  // Looks without reading the value: counts neither as a hit nor as a use.
+  [[nodiscard]] asio::awaitable<bool> has(std::string_view key) { return hasNow(state_, std::string(key)); }
+
+  // Whether there was one.
+  [[nodiscard]] asio::awaitable<bool> remove(std::string_view key) {
+    return removeNow(state_, std::string(key));
+  }
+  bool tryRemove(std::string_view key) { return state_->erase(key); }
+
+  // Removes all entries. No event tells of them: it was asked for.
+  [[nodiscard]] asio::awaitable<void> clear() { return clearNow(state_); }
+
+  // ---- Several entries, all or nothing --------------------------------------------------------------------
+
+  // One answer for each key, in their order, all of the same moment.
+  template <class T>
+  [[nodiscard]] asio::awaitable<std::vector<std::optional<T>>> batchGet(NameList keys) {
+    return batchGetNow<T>(state_, std::move(keys));
+  }
+
+  // A range of pairs (key, value). Everything is checked and encoded first, then all are stored at one
+  // moment; on any error none is. Of a key that occurs twice the last value stays.
+  template <std::ranges::input_range Entries>
+  [[nodiscard]] asio::awaitable<void> batchSet(const Entries& entries, Ttl ttl = std::nullopt) {
+    std::vector<detail::CacheEntryRef> encoded;
+    for (const auto& [key, value] : entries) {
+      encoded.push_back(std::move(detail::encodeWrite(*state_, key, value, ttl).entry));
+    }
+    return writeAllNow(state_, std::move(encoded), ttl);
+  }
+
+  // How many there were.
+  [[nodiscard]] asio::awaitable<std::size_t> batchRemove(NameList keys) {
+    return removeAllNow(state_, std::move(keys));
+  }
+
+  // ---- Together with others -------------------------------------------------------------------------------
+
+  // The value of the key; when there is none, what `loader()` gives (a T, or an awaitable of one), which is
+  // stored. However many ask at once, one loader runs: that of the caller who came first. The others wait
+  // for its result.
+  //
+  //   auto load = [&]() -> asio::awaitable<json> { co_return co_await fetch(id); };
+  //   json profile = co_await cache.getOrCompute<json>("profile:" + id, load, 1min);
+  //
+  // When the loader throws, its caller gets the error, and the next one in the queue runs its own loader; so
+  // too when its caller is cancelled or its coroutine destroyed. When the key is set, removed or cleared
+  // while it is loaded, those who wait get the result, but it is not stored, and who asks afterwards loads
+  // anew. A result that does not fit into the store is returned and not stored; it counts as an error.
+  //
+  // A loader must not ask for the key that it loads: it would wait for itself. It is copied or moved into the
+  // call; on g++ 12 a temporary one may capture by reference only (see core/natural_call.hpp).
+  template <class T, class Loader>
+  [[nodiscard]] asio::awaitable<T> getOrCompute(std::string_view key, Loader&& loader,
+                                                Ttl ttl = std::nullopt) {
+    LUKHAS_CHECK_NATURAL_CALL(Loader);
+    detail::StoreState::requireCall(key, ttl);
+    return compute<T>(state_, std::string(key), std::decay_t<Loader>(std::forward<Loader>(loader)), ttl);
+  }
+
+  // Reads, lets `change(T&)` change the value, and stores it, as one step: nobody's write in between is lost.
+  // Gives the new value. The entry keeps the end of its life, unless there is a TTL. `change` is a plain
+  // function and may be called several times, each time with what is there then, and must not write the same
+  // key itself.
+  //
+  // Throws not_found when the key holds nothing, what `change` throws (then nothing changed), what set
+  // throws, and conflict when 1,000 attempts all met somebody else's write.
+  template <class T, class Change>
+  [[nodiscard]] asio::awaitable<T> update(std::string_view key, Change&& change, Ttl ttl = std::nullopt) {
+    LUKHAS_CHECK_NATURAL_CALL(Change);
+    static_assert(std::invocable<std::decay_t<Change>&, T&>, "update's function takes a T&");
+    static_assert(!detail::IsAwaitable<std::invoke_result_t<std::decay_t<Change>&, T&>>::value,
+                  "update's function is a plain one: what awaits would let others in between");
+    detail::StoreState::requireCall(key, ttl);
+    return runUpdate<T>(state_, std::string(key), std::decay_t<Change>(std::forward<Change>(change)), ttl);
+  }
+
+  // Stores the value when the key's present version is `expected` (see info()), and says whether it did.
+  // Version{} expects that the key holds nothing.
+  template <class V>
+  [[nodiscard]] asio::awaitable<bool> compareAndSet(std::string_view key, Version expected, V&& value,
+                                                    Ttl ttl = std::nullopt) {
+    checkNatural<V>();
+    return writeIfNow(state_, detail::encodeWrite(*state_, key, value, ttl), expected);
+  }
+
+  // ---- Looking --------------------------------------------------------------------------------------------
+
+  // The keys that begin with `prefix`, all of the same moment, sorted.
+  [[nodiscard]] std::vector<std::string> keys(std::string_view prefix = {}) const {
+    return state_->keys(prefix);
+  }
+  [[nodiscard]] std::optional<EntryInfo> info(std::string_view key) const { return state_->info(key); }
+
+  // ---- Life -----------------------------------------------------------------------------------------------
+
+  // Begins the sweeps; the store works without, and then gives back expired memory only when it is asked for
+  // or needed. Both may be called at any time, and again.
+  void start() { state_->start(); }
+  void stop() { state_->stop(); }
+
+  [[nodiscard]] StoreMetrics getMetrics() const { return state_->metrics(); }
+  // Of the last one or two minutes: corruption (any), high_error_rate (over 1 % of at least 100 calls),
+  // eviction_pressure (90 % full, and more evictions than reads that found something, of at least 100
+  // reads). Now: sweep_overdue (started, and something expired two intervals ago is still there).
+  [[nodiscard]] HealthReport healthCheck() const { return state_->health(); }
+
+ private:
+  friend struct detail::StoreAccess;
+  using State = std::shared_ptr<detail::StoreState>;
+
+  template <class V>
+  static constexpr void checkNatural() {
+    static_assert(detail::isNaturalValue<V>,
+                  "lukhas: this compiler (g++ 12) corrupts temporary aggregates that own something inside a "
+                  "co_await expression; give the value a name before the call");
+  }
+
+  // The coroutines take what they use by value: the caller may keep the awaitable.
+  static asio::awaitable<void> writeNow(State state, detail::StoreWrite write) {
+    state->write(std::move(write));
+    co_return;
+  }
+  static asio::awaitable<bool> writeIfNow(State state, detail::StoreWrite write, Version expected) {
+    co_return state->writeIfVersion(std::move(write), expected);
+  }
+  static asio::awaitable<void> writeAllNow(State state, std::vector<detail::CacheEntryRef> entries, Ttl ttl) {
+    state->writeAll(std::move(entries), ttl);
+    co_return;
+  }
+  template <class T>
+  static asio::awaitable<std::optional<T>> getNow(State state, std::string key) {
+    co_return detail::readValue<T>(*state, key);
+  }
+  template <class T>
+  static asio::awaitable<std::vector<std::optional<T>>> batchGetNow(State state, NameList keys) {
+    const std::vector<detail::CacheEntryRef> found = state->readAll(keys);
+    std::vector<std::optional<T>> values(found.size());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      if (found[i]) values[i].emplace(detail::decodeEntry<T>(*state, found[i]));
+    }
+    co_return values;
+  }
+  static asio::awaitable<bool> hasNow(State state, std::string key) { co_return state->has(key); }
+  static asio::awaitable<bool> removeNow(State state, std::string key) { co_return state->erase(key); }
+  static asio::awaitable<std::size_t> removeAllNow(State state, NameList keys) {
+    co_return state->eraseAll(keys);
+  }
+  static asio::awaitable<void> clearNow(State state) {
+    state->clear();
+    co_return;
+  }
+
+  template <class T, class Loader>
+  static asio::awaitable<T> compute(State state, std::string key, Loader loader, Ttl ttl);
+  template <class T, class Change>
+  static asio::awaitable<T> runUpdate(State state, std::string key, Change change, Ttl ttl);
+
+  State state_;
+
+ public:
+  // The entry's checksum did not match.
+  Signal<EntryCorrupted>& onCorruption;
+  // A sweep ended and had removed something.
+  Signal<StoreSwept>& onSweep;
+  // The store removed an entry of its own accord, for whatever cause; after onExpired or onCorruption.
+  Signal<EntryEvicted>& onEvicted;
+  Signal<StoredEntryExpired>& onExpired;
+};
+
+}  // namespace lukhas
+
+#include "lukhas/store/impl/async_memory_store.hpp"

@@ -1,0 +1,191 @@
+// StoreState: what AsyncMemoryStore consists of, once T has become bytes.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lukhas/async/environment.hpp"
+#include "lukhas/async/front_timer.hpp"
+#include "lukhas/core/bytes.hpp"
+#include "lukhas/core/error.hpp"
+#include "lukhas/core/health.hpp"
+#include "lukhas/core/name_list.hpp"
+#include "lukhas/store/detail/entry_cache.hpp"
+#include "lukhas/store/detail/load_board.hpp"
+#include "lukhas/store/detail/store_figures.hpp"
+#include "lukhas/store/detail/store_news.hpp"
+#include "lukhas/store/entry_info.hpp"
+#include "lukhas/store/store_error.hpp"
+#include "lukhas/store/store_options.hpp"
+
+namespace lukhas::detail {
+
+using Ttl = std::optional<Duration>;
+
+// A call that is under way.
+struct StoreCall {
+  TimePoint began{};
+  bool measured = false;
+};
+
+// An entry that was encoded, and checked against the rules, but not yet stored.
+struct StoreWrite {
+  CacheEntryRef entry;
+  Ttl ttl;
+};
+
+struct StoreRead {
+  CacheEntryRef entry;  // empty: a miss. Its bytes were verified
+  StoreCall call;
+};
+
+// How a getOrCompute begins: with the entry, with the duty to load it, or with a load to wait for.
+struct LoadStart {
+  CacheEntryRef entry;
+  LoadLead lead;
+  std::shared_ptr<Load> other;
+};
+
+enum class Counted { no, yes };
+
+// One mutex guards cache, loads, figures and timer. It is held for finding and linking only: encoding,
+// checksums, decoding, events and resumes happen outside it, on entries whose bytes never change.
+//
+// Coroutines in getOrCompute share it with the store, so it may outlive the store; it is closed then.
+class StoreState final : public LoadKeeper, public std::enable_shared_from_this<StoreState> {
+ public:
+  static constexpr std::size_t maxKeyBytes = 256;
+  static constexpr unsigned updateAttempts = 1000;
+
+  [[nodiscard]] static std::shared_ptr<StoreState> create(Environment environment,
+                                                          const AsyncMemoryStoreOptions& options);
+  StoreState(Environment environment, const AsyncMemoryStoreOptions& options)
+      : environment_(std::move(environment)),
+        options_(options),
+        cache_(options.maxBytes, environment_.random()) {}
+  StoreState(const StoreState&) = delete;
+  StoreState& operator=(const StoreState&) = delete;
+
+  [[nodiscard]] const Environment& environment() const noexcept { return environment_; }
+  [[nodiscard]] StoreSignals& signals() noexcept { return signals_; }
+
+  // Throws what the public calls throw for such a key or TTL.
+  static void requireCall(std::string_view key, Ttl ttl);
+  // An entry that is not stored yet. The first checks that it fits, or throws value_too_large.
+  [[nodiscard]] StoreWrite prepare(std::string_view key, ByteView value, Ttl ttl);
+  [[nodiscard]] StoreWrite prepareLoaded(std::string_view key, ByteView value, Ttl ttl) const;
+
+  [[nodiscard]] StoreRead read(std::string_view key);
+  // One for each key, in their order.
+  [[nodiscard]] std::vector<CacheEntryRef> readAll(const NameList& keys);
+  [[nodiscard]] bool has(std::string_view key);
+  [[nodiscard]] std::optional<EntryInfo> info(std::string_view key);
+  [[nodiscard]] std::vector<std::string> keys(std::string_view prefix) const;
+
+  void write(StoreWrite write);
+  void writeAll(std::vector<CacheEntryRef> entries, Ttl ttl);
+  [[nodiscard]] bool writeIfVersion(StoreWrite write, Version expected);
+  // Only when the key still holds `seen`. Without a TTL the entry keeps its end.
+  [[nodiscard]] bool writeIfSame(StoreWrite write, const CacheEntryRef& seen);
+  bool erase(std::string_view key);
+  std::size_t eraseAll(const NameList& keys);
+  void clear();
+
+  [[nodiscard]] LoadStart beginLoad(std::string_view key, Counted counted);
+  // Stores what was loaded, when it fits and the key was not changed meanwhile, and gives it to all who wait.
+  void finishLoad(LoadLead& lead, StoreWrite write);
+  // Whether the key has not been changed since the load began.
+  [[nodiscard]] bool isJoinable(const LoadLead& lead) const;
+  void abandonLoad(const std::shared_ptr<Load>& load) noexcept override;
+  // Whether an entry is what was stored; removes it from the store when it is not. `hit` says whether it was
+  // counted as one.
+  [[nodiscard]] bool verify(const CacheEntryRef& entry, Counted hit);
+  // Waits until it is the caller's turn.
+  [[nodiscard]] static asio::awaitable<std::shared_ptr<LoadWaiter>> waitForTurn(
+      std::shared_ptr<StoreState> state, std::shared_ptr<Load> load);
+
+  // The end of a call that went well.
+  void finished(const StoreCall& call);
+  // A value that was found does not decode.
+  void countError();
+  // A call ended before it began: what it was to store does not fit.
+  void countRefusal();
+
+  void start();
+  void stop();
+  void close() noexcept;
+
+  [[nodiscard]] StoreMetrics metrics() const;
+  [[nodiscard]] HealthReport health();
+
+  [[nodiscard]] bool checkInvariants() const;
+  [[nodiscard]] std::size_t loadCount() const;
+  [[nodiscard]] bool flipValueBit(std::string_view key, std::size_t bit);
+
+  [[noreturn]] static void throwClosed() { throw Error(StoreErrc::closed, "the store was destroyed"); }
+  [[noreturn]] static void throwNotFound(std::string_view key);
+  [[noreturn]] static void throwConflict(std::string_view key);
+
+ private:
+  static void requireKey(std::string_view key);
+  void requireOpen() const {
+    if (closed_) throwClosed();
+  }
+  void requireFits(std::string_view key, std::size_t bytes);
+  template <class Keys>
+  std::size_t eraseEach(const Keys& keys);
+
+  // All below: with the mutex held.
+  [[nodiscard]] CacheEntry* findLive(std::string_view key, std::uint64_t hash, TimePoint now,
+                                     StoreNews& news);
+  [[nodiscard]] auto recorder(StoreNews& news) noexcept {
+    return [this, &news](const CacheEntry& entry, EvictionCause cause) noexcept {
+      figures_.gone(cause);
+      if (!closed_) news.gone(entry, cause);
+    };
+  }
+  void stamp(CacheEntry& entry, TimePoint expiresAt) noexcept {
+    entry.expiresAt = expiresAt;
+    entry.version = Version{++lastVersion_};
+  }
+  [[nodiscard]] TimePoint endOf(Ttl ttl, TimePoint now) const noexcept {
+    return Environment::saturatingAdd(now, ttl.value_or(options_.defaultTtl));
+  }
+  void put(CacheEntryRef entry, TimePoint now, StoreNews& news);
+  void followFront();
+  [[nodiscard]] TimePoint sweepTimeFor(TimePoint expiry) const noexcept;
+
+  static void onAlarm(StoreState& state);
+  void sweepSlice();
+
+  Environment environment_;
+  AsyncMemoryStoreOptions options_;
+  StoreSignals signals_;
+  mutable std::mutex mutex_;
+  EntryCache cache_;
+  LoadBoard loads_;
+  StoreFigures figures_;
+  std::optional<FrontTimer> timer_;
+  std::uint64_t lastVersion_ = 0;
+  std::optional<TimePoint> started_;  // the sweeps are at multiples of the interval after it
+  bool sweeping_ = false;             // between the slices of a sweep
+  TimePoint sweepUntil_{};            // what expires later is left to the next one
+  std::size_t swept_ = 0;             // by the sweep that is under way
+  bool closed_ = false;
+};
+
+}  // namespace lukhas::detail
+
+#include "lukhas/store/impl/store_loads.hpp"
+#include "lukhas/store/impl/store_state.hpp"
+#include "lukhas/store/impl/store_sweep.hpp"

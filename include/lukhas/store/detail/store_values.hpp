@@ -1,0 +1,79 @@
+// What of the store depends on T: values become bytes here, and bytes values.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <asio/awaitable.hpp>
+
+#include "lukhas/core/codec.hpp"
+#include "lukhas/store/detail/store_state.hpp"
+
+namespace lukhas::detail {
+
+template <class T>
+inline constexpr bool isStoreText =
+    std::is_same_v<std::decay_t<T>, std::string> || std::is_same_v<std::decay_t<T>, std::string_view> ||
+    std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>;
+template <class T>
+inline constexpr bool isStoreBytes =
+    std::is_same_v<std::decay_t<T>, Bytes> || std::is_same_v<std::decay_t<T>, ByteView>;
+
+// Calls use(ByteView) with the encoded value. Texts and bytes are their own encoding and are not copied.
+template <class T, class Use>
+decltype(auto) withEncoded(const T& value, Use&& use) {
+  if constexpr (isStoreText<T>) {
+    return use(asBytes(std::string_view(value)));
+  } else if constexpr (isStoreBytes<T>) {
+    return use(ByteView(value));
+  } else {
+    const Bytes bytes = Codec<T>::encode(value);
+    return use(ByteView(bytes));
+  }
+}
+
+template <class T>
+[[nodiscard]] StoreWrite encodeWrite(StoreState& state, std::string_view key, const T& value, Ttl ttl) {
+  return withEncoded(value, [&](ByteView bytes) { return state.prepare(key, bytes, ttl); });
+}
+
+template <class T>
+[[nodiscard]] T decodeEntry(StoreState& state, const CacheEntryRef& entry) {
+  try {
+    return Codec<T>::decode(entry->value());
+  } catch (...) {
+    state.countError();
+    throw;
+  }
+}
+
+template <class T>
+[[nodiscard]] std::optional<T> readValue(StoreState& state, std::string_view key) {
+  const StoreRead read = state.read(key);
+  std::optional<T> value;
+  if (read.entry) value.emplace(decodeEntry<T>(state, read.entry));
+  state.finished(read.call);
+  return value;
+}
+
+template <class T>
+struct IsAwaitable : std::false_type {};
+template <class T, class Executor>
+struct IsAwaitable<asio::awaitable<T, Executor>> : std::true_type {};
+
+// g++ 12 copies a temporary aggregate bit by bit into the frame of the coroutine that passes it on in a
+// `co_await` expression (see core/natural_call.hpp): one that owns something has to be named first.
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+template <class V>
+inline constexpr bool isNaturalValue =
+    std::is_lvalue_reference_v<V> || !std::is_aggregate_v<std::remove_cvref_t<V>> ||
+    std::is_trivially_copyable_v<std::remove_cvref_t<V>>;
+#else
+template <class V>
+inline constexpr bool isNaturalValue = true;
+#endif
+
+}  // namespace lukhas::detail

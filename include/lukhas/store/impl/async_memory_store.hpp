@@ -1,0 +1,57 @@
+// AsyncMemoryStore: the two operations that wait.
+#pragma once
+
+#include "lukhas/store/async_memory_store.hpp"
+
+namespace lukhas {
+
+template <class T, class Loader>
+asio::awaitable<T> AsyncMemoryStore::compute(State state, std::string key, Loader loader, Ttl ttl) {
+  using Loaded = std::invoke_result_t<Loader&>;
+  for (auto counted = detail::Counted::yes;; counted = detail::Counted::no) {
+    detail::LoadStart start = state->beginLoad(key, counted);
+    auto hit = counted;
+    if (start.other) {
+      std::shared_ptr<detail::LoadWaiter> waiter =
+          co_await detail::StoreState::waitForTurn(state, std::move(start.other));
+      if (waiter->turn == detail::LoadTurn::closed) detail::StoreState::throwClosed();
+      start.entry = std::move(waiter->entry);
+      start.lead = std::move(waiter->lead);
+      if (start.lead && !state->isJoinable(start.lead)) start.lead = {};  // changed since it was handed on
+      hit = detail::Counted::no;
+    }
+    if (start.entry) {
+      if (!state->verify(start.entry, hit)) continue;
+      co_return detail::decodeEntry<T>(*state, start.entry);
+    }
+    if (!start.lead) continue;
+    std::optional<T> value;
+    if constexpr (detail::IsAwaitable<Loaded>::value) {
+      value.emplace(co_await loader());
+    } else {
+      value.emplace(loader());
+    }
+    detail::StoreWrite write =
+        detail::withEncoded(*value, [&](ByteView bytes) { return state->prepareLoaded(key, bytes, ttl); });
+    state->finishLoad(start.lead, std::move(write));
+    co_return std::move(*value);
+  }
+}
+
+template <class T, class Change>
+asio::awaitable<T> AsyncMemoryStore::runUpdate(State state, std::string key, Change change, Ttl ttl) {
+  for (unsigned attempt = 0; attempt < detail::StoreState::updateAttempts; ++attempt) {
+    if (attempt > 0) co_await state->environment().sleepFor(Duration::zero());  // let the others finish
+    const detail::StoreRead read = state->read(key);
+    if (!read.entry) detail::StoreState::throwNotFound(key);
+    T value = detail::decodeEntry<T>(*state, read.entry);
+    std::invoke(change, value);
+    detail::StoreWrite write = detail::encodeWrite(*state, key, value, ttl);
+    if (!state->writeIfSame(std::move(write), read.entry)) continue;
+    state->finished(read.call);
+    co_return value;
+  }
+  detail::StoreState::throwConflict(key);
+}
+
+}  // namespace lukhas

@@ -1,0 +1,107 @@
+// StoreState: one load at a time for each key.
+#pragma once
+
+#include "lukhas/store/detail/store_state.hpp"
+
+namespace lukhas::detail {
+
+// Looks and joins under one mutex: between "not there" and "nobody loads it" no load can begin or end.
+inline LoadStart StoreState::beginLoad(std::string_view key, Counted counted) {
+  const std::uint64_t hash = cache_.hashOf(key);
+  const TimePoint now = environment_.now();
+  LoadStart start;
+  std::shared_ptr<Load> load;
+  {
+    StoreNews news(signals_);
+    const std::lock_guard lock(mutex_);
+    requireOpen();
+    CacheEntry* const entry = findLive(key, hash, now, news);
+    if (counted == Counted::yes) {
+      (void)figures_.call(now);
+      figures_.read(entry != nullptr);
+    }
+    if (entry) {
+      cache_.touch(*entry);
+      start.entry = CacheEntryRef(*entry);
+      return start;
+    }
+    start.other = loads_.find(key);
+    if (!start.other) load = loads_.begin(key);
+  }
+  if (load) start.lead = LoadLead(shared_from_this(), std::move(load));
+  return start;
+}
+
+inline void StoreState::finishLoad(LoadLead& lead, StoreWrite write) {
+  const CacheEntryRef entry = write.entry;
+  const TimePoint now = environment_.now();
+  LoadWaiters waiters;
+  {
+    StoreNews news(signals_);
+    const std::lock_guard lock(mutex_);
+    Load& load = lead.load();
+    if (!load.over) {
+      const bool fits = cache_.fits(1, entry->charge());
+      if (!fits) figures_.error();
+      if (load.attached && fits) {
+        stamp(*entry, endOf(write.ttl, now));
+        put(std::move(write.entry), now, news);
+      }
+      waiters = loads_.end(load, LoadTurn::loaded, entry);
+    }
+  }
+  lead.fulfil();
+  for (const std::shared_ptr<LoadWaiter>& waiter : waiters) waiter->resume();
+}
+
+inline bool StoreState::isJoinable(const LoadLead& lead) const {
+  const std::lock_guard lock(mutex_);
+  return lead.load().attached;
+}
+
+inline void StoreState::abandonLoad(const std::shared_ptr<Load>& load) noexcept {
+  LoadWaiters told;
+  {
+    const std::lock_guard lock(mutex_);
+    if (load->over) return;
+    if (load->attached && !load->waiters.empty()) {
+      told = LoadBoard::handOn(*load, LoadLead(shared_from_this(), load));
+    } else {
+      told = loads_.end(*load, LoadTurn::again);
+    }
+  }
+  for (const std::shared_ptr<LoadWaiter>& waiter : told) waiter->resume();
+}
+
+inline std::size_t StoreState::loadCount() const {
+  const std::lock_guard lock(mutex_);
+  return loads_.size();
+}
+
+inline asio::awaitable<std::shared_ptr<LoadWaiter>> StoreState::waitForTurn(std::shared_ptr<StoreState> state,
+                                                                            std::shared_ptr<Load> load) {
+  LoadWaiters node;
+  node.push_back(std::make_shared<LoadWaiter>());
+  const std::shared_ptr<LoadWaiter> waiter = node.front();
+  StoreState* const owner = state.get();
+  Load* const awaited = load.get();
+  LoadWaiter* const self = waiter.get();
+  auto arm = [owner, awaited, self, &node] {
+    bool joined = false;
+    {
+      const std::lock_guard lock(owner->mutex_);
+      joined = LoadBoard::join(*awaited, node);
+    }
+    if (!joined) self->resume();
+  };
+  auto onCancel = [owner, awaited, self] {
+    LoadWaiters left;  // outlives the lock
+    const std::lock_guard lock(owner->mutex_);
+    left = LoadBoard::leave(*awaited, *self);
+    return !left.empty();
+  };
+  co_await waiter->wait(arm, onCancel);
+  co_return waiter;
+}
+
+}  // namespace lukhas::detail

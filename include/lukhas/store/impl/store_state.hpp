@@ -1,0 +1,358 @@
+// StoreState: reading, writing and figures.
+#pragma once
+
+#include "lukhas/store/detail/printable_key.hpp"
+#include "lukhas/store/detail/store_state.hpp"
+
+namespace lukhas::detail {
+
+inline std::shared_ptr<StoreState> StoreState::create(Environment environment,
+                                                      const AsyncMemoryStoreOptions& options) {
+  options.check();
+  auto state = std::make_shared<StoreState>(environment, options);
+  state->timer_.emplace(std::move(environment), std::weak_ptr<StoreState>(state), &StoreState::onAlarm);
+  return state;
+}
+
+inline void StoreState::requireKey(std::string_view key) {
+  if (key.empty()) throw Error(StoreErrc::empty_key, "the key is empty; allowed are 1 to 256 bytes");
+  if (key.size() <= maxKeyBytes) return;
+  nlohmann::json details{{"size", key.size()}, {"maximum", maxKeyBytes}};
+  throw Error(StoreErrc::key_too_long,
+              fmt::format("the key has {} bytes; allowed are 1 to {}", key.size(), maxKeyBytes),
+              std::move(details));
+}
+
+inline void StoreState::requireCall(std::string_view key, Ttl ttl) {
+  requireKey(key);
+  if (!ttl || *ttl > Duration::zero()) return;
+  nlohmann::json details{{"key", printableKey(key)}, {"ttlNs", ttl->count()}};
+  throw Error(StoreErrc::invalid_ttl,
+              fmt::format("the TTL of \"{}\" is {}; it has to be longer than zero", printableKey(key),
+                          optionText(*ttl)),
+              std::move(details));
+}
+
+inline void StoreState::requireFits(std::string_view key, std::size_t bytes) {
+  if (cache_.fits(1, bytes)) return;
+  countRefusal();
+  nlohmann::json details{{"key", printableKey(key)}, {"sizeBytes", bytes}, {"maximum", options_.maxBytes}};
+  throw Error(StoreErrc::value_too_large,
+              fmt::format("the entry \"{}\" takes {} bytes; the whole store has {}", printableKey(key), bytes,
+                          options_.maxBytes),
+              std::move(details));
+}
+
+inline StoreWrite StoreState::prepare(std::string_view key, ByteView value, Ttl ttl) {
+  requireCall(key, ttl);
+  requireFits(key, CacheEntry::bytesFor(key.size(), value.size()));
+  StoreWrite write = prepareLoaded(key, value, ttl);
+  requireFits(key, write.entry->charge());
+  return write;
+}
+
+inline StoreWrite StoreState::prepareLoaded(std::string_view key, ByteView value, Ttl ttl) const {
+  return {CacheEntry::make(key, cache_.hashOf(key), value), ttl};
+}
+
+inline void StoreState::throwNotFound(std::string_view key) {
+  nlohmann::json details{{"key", printableKey(key)}};
+  throw Error(StoreErrc::not_found, fmt::format("\"{}\" holds nothing", printableKey(key)),
+              std::move(details));
+}
+
+inline void StoreState::throwConflict(std::string_view key) {
+  nlohmann::json details{{"key", printableKey(key)}, {"attempts", updateAttempts}};
+  throw Error(StoreErrc::conflict,
+              fmt::format("\"{}\" was changed by others on each of {} attempts to update it",
+                          printableKey(key), updateAttempts),
+              std::move(details));
+}
+
+inline CacheEntry* StoreState::findLive(std::string_view key, std::uint64_t hash, TimePoint now,
+                                        StoreNews& news) {
+  CacheEntry* const entry = cache_.find(key, hash);
+  if (!entry || entry->expiresAt > now) return entry;
+  recorder(news)(*entry, EvictionCause::expired);
+  cache_.remove(*entry);
+  followFront();
+  return nullptr;
+}
+
+inline StoreRead StoreState::read(std::string_view key) {
+  requireKey(key);
+  const std::uint64_t hash = cache_.hashOf(key);
+  StoreRead read;
+  read.call.began = environment_.now();
+  {
+    StoreNews news(signals_);
+    const std::lock_guard lock(mutex_);
+    requireOpen();
+    read.call.measured = figures_.call(read.call.began);
+    CacheEntry* const entry = findLive(key, hash, read.call.began, news);
+    figures_.read(entry != nullptr);
+    if (entry) {
+      cache_.touch(*entry);
+      read.entry = CacheEntryRef(*entry);
+    }
+  }
+  if (read.entry && !verify(read.entry, Counted::yes)) read.entry = {};
+  return read;
+}
+
+inline std::vector<CacheEntryRef> StoreState::readAll(const NameList& keys) {
+  for (const std::string& key : keys) requireKey(key);
+  std::vector<CacheEntryRef> found(keys.size());
+  StoreCall call{environment_.now()};
+  {
+    StoreNews news(signals_);
+    const std::lock_guard lock(mutex_);
+    requireOpen();
+    call.measured = figures_.call(call.began);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      CacheEntry* const entry = findLive(keys[i], cache_.hashOf(keys[i]), call.began, news);
+      figures_.read(entry != nullptr);
+      if (!entry) continue;
+      cache_.touch(*entry);
+      found[i] = CacheEntryRef(*entry);
+    }
+  }
+  for (CacheEntryRef& entry : found) {
+    if (entry && !verify(entry, Counted::yes)) entry = {};
+  }
+  finished(call);
+  return found;
+}
+
+inline bool StoreState::verify(const CacheEntryRef& entry, Counted hit) {
+  if (entry->intact()) return true;
+  StoreNews news(signals_);
+  const std::lock_guard lock(mutex_);
+  hit == Counted::yes ? figures_.hitWasDamaged() : figures_.damaged();
+  recorder(news)(*entry, EvictionCause::corrupted);
+  if (cache_.find(entry->key(), entry->hash()) == entry.get()) cache_.remove(*entry);
+  followFront();
+  return false;
+}
+
+inline bool StoreState::has(std::string_view key) {
+  requireKey(key);
+  const TimePoint now = environment_.now();
+  StoreNews news(signals_);
+  const std::lock_guard lock(mutex_);
+  requireOpen();
+  return findLive(key, cache_.hashOf(key), now, news) != nullptr;
+}
+
+inline std::optional<EntryInfo> StoreState::info(std::string_view key) {
+  requireKey(key);
+  const TimePoint now = environment_.now();
+  StoreNews news(signals_);
+  const std::lock_guard lock(mutex_);
+  const CacheEntry* const entry = findLive(key, cache_.hashOf(key), now, news);
+  if (!entry) return std::nullopt;
+  EntryInfo info;
+  info.version = entry->version;
+  info.remainingTtl = entry->expiresAt == TimePoint::max() ? Duration::max() : entry->expiresAt - now;
+  info.sizeBytes = entry->charge();
+  info.valueBytes = entry->value().size();
+  return info;
+}
+
+inline std::vector<std::string> StoreState::keys(std::string_view prefix) const {
+  const TimePoint now = environment_.now();
+  std::vector<std::string> found;
+  {
+    const std::lock_guard lock(mutex_);
+    cache_.forEachOldestFirst([&](const CacheEntry& entry) {
+      if (entry.expiresAt > now && entry.key().starts_with(prefix)) found.emplace_back(entry.key());
+    });
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+inline void StoreState::put(CacheEntryRef entry, TimePoint now, StoreNews& news) {
+  cache_.put({&entry, 1}, now, recorder(news));
+  followFront();
+}
+
+inline void StoreState::write(StoreWrite write) {
+  StoreCall call{environment_.now()};
+  {
+    const CacheEntryRef entry = write.entry;  // its key is looked at when others may have evicted it
+    StoreNews news(signals_);
+    const std::lock_guard lock(mutex_);
+    requireOpen();
+    call.measured = figures_.call(call.began);
+    stamp(*entry, endOf(write.ttl, call.began));
+    put(std::move(write.entry), call.began, news);
+    loads_.invalidate(entry->key());
+  }
+  finished(call);
+}
+
+// Of several entries with the same key only the last one is kept.
+inline void dropRepeatedKeys(std::vector<CacheEntryRef>& entries) {
+  std::vector<std::pair<std::string_view, std::size_t>> order;
+  order.reserve(entries.size());
+  for (std::size_t i = 0; i < entries.size(); ++i) order.emplace_back(entries[i]->key(), i);
+  std::sort(order.begin(), order.end());
+  std::vector<std::size_t> repeated;
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    if (order[i].first == order[i - 1].first) repeated.push_back(order[i - 1].second);
+  }
+  for (const std::size_t index : repeated) entries[index] = {};
+  std::erase_if(entries, [](const CacheEntryRef& entry) { return !entry; });
+}
+
+inline void StoreState::writeAll(std::vector<CacheEntryRef> entries, Ttl ttl) {
+  dropRepeatedKeys(entries);
+  std::size_t bytes = 0;
+  for (const CacheEntryRef& entry : entries) bytes += entry->charge();
+  if (!entries.empty() && !cache_.fits(entries.size(), bytes)) {
+    countRefusal();
+    nlohmann::json details{{"entries", entries.size()}, {"sizeBytes", bytes}, {"maximum", options_.maxBytes}};
+    throw Error(StoreErrc::batch_too_large,
+                fmt::format("the batch of {} entries takes {} bytes; the whole store has {}", entries.size(),
+                            bytes, options_.maxBytes),
+                std::move(details));
+  }
+  const std::vector<CacheEntryRef> kept = entries;
+  StoreCall call{environment_.now()};
+  {
+    StoreNews news(signals_);
+    const std::lock_guard lock(mutex_);
+    requireOpen();
+    call.measured = figures_.call(call.began);
+    for (const CacheEntryRef& entry : kept) stamp(*entry, endOf(ttl, call.began));
+    if (!kept.empty()) cache_.put(entries, call.began, recorder(news));
+    for (const CacheEntryRef& entry : kept) loads_.invalidate(entry->key());
+    followFront();
+  }
+  finished(call);
+}
+
+inline bool StoreState::writeIfVersion(StoreWrite write, Version expected) {
+  const CacheEntryRef entry = write.entry;
+  StoreCall call{environment_.now()};
+  {
+    StoreNews news(signals_);
+    const std::lock_guard lock(mutex_);
+    requireOpen();
+    call.measured = figures_.call(call.began);
+    const CacheEntry* const present = findLive(entry->key(), entry->hash(), call.began, news);
+    if ((present ? present->version : Version{}) != expected) return false;
+    stamp(*entry, endOf(write.ttl, call.began));
+    put(std::move(write.entry), call.began, news);
+    loads_.invalidate(entry->key());
+  }
+  finished(call);
+  return true;
+}
+
+inline bool StoreState::writeIfSame(StoreWrite write, const CacheEntryRef& seen) {
+  const CacheEntryRef entry = write.entry;
+  const TimePoint now = environment_.now();
+  StoreNews news(signals_);
+  const std::lock_guard lock(mutex_);
+  requireOpen();
+  const CacheEntry* const present = findLive(entry->key(), entry->hash(), now, news);
+  if (!present || present != seen.get()) return false;
+  stamp(*entry, write.ttl ? endOf(write.ttl, now) : present->expiresAt);
+  put(std::move(write.entry), now, news);
+  loads_.invalidate(entry->key());
+  return true;
+}
+
+inline bool StoreState::erase(std::string_view key) { return eraseEach(std::array{key}) == 1; }
+inline std::size_t StoreState::eraseAll(const NameList& keys) { return eraseEach(keys); }
+
+template <class Keys>
+std::size_t StoreState::eraseEach(const Keys& keys) {
+  for (const auto& key : keys) requireKey(key);
+  std::size_t erased = 0;
+  StoreCall call{environment_.now()};
+  {
+    StoreNews news(signals_);
+    const std::lock_guard lock(mutex_);
+    requireOpen();
+    call.measured = figures_.call(call.began);
+    for (const auto& key : keys) {
+      if (CacheEntry* const entry = findLive(key, cache_.hashOf(key), call.began, news)) {
+        cache_.remove(*entry);
+        ++erased;
+      }
+      loads_.invalidate(key);
+    }
+    followFront();
+  }
+  finished(call);
+  return erased;
+}
+
+inline void StoreState::clear() {
+  const std::lock_guard lock(mutex_);
+  requireOpen();
+  cache_.clear();
+  loads_.invalidateAll();
+  followFront();
+}
+
+inline void StoreState::finished(const StoreCall& call) {
+  if (!call.measured) return;
+  const Duration taken = environment_.now() - call.began;
+  const std::lock_guard lock(mutex_);
+  figures_.time(taken);
+}
+
+inline void StoreState::countError() {
+  const std::lock_guard lock(mutex_);
+  figures_.error();
+}
+
+inline void StoreState::countRefusal() {
+  const TimePoint now = environment_.now();
+  const std::lock_guard lock(mutex_);
+  (void)figures_.call(now);
+  figures_.error();
+}
+
+inline StoreMetrics StoreState::metrics() const {
+  const std::lock_guard lock(mutex_);
+  StoreMetrics metrics = figures_.metrics();
+  metrics.totalSize = cache_.bytes();
+  metrics.entryCount = cache_.size();
+  return metrics;
+}
+
+inline HealthReport StoreState::health() {
+  const TimePoint now = environment_.now();
+  HealthReport health;
+  const std::lock_guard lock(mutex_);
+  figures_.report(health, now, cache_.bytes(), options_.maxBytes);
+  const std::optional<TimePoint> next = cache_.nextExpiry();
+  if (started_ && next && now - std::max(*next, *started_) > 2 * options_.sweepInterval) {
+    using Seconds = std::chrono::duration<double>;
+    const double late = Seconds(now - std::max(*next, *started_)).count();
+    health.report("sweep_overdue",
+                  fmt::format("an entry expired {:.1f} s ago and was not yet swept away", late), late,
+                  Seconds(2 * options_.sweepInterval).count());
+  }
+  return health;
+}
+
+inline bool StoreState::checkInvariants() const {
+  const std::lock_guard lock(mutex_);
+  return cache_.checkInvariants();
+}
+
+inline bool StoreState::flipValueBit(std::string_view key, std::size_t bit) {
+  const std::lock_guard lock(mutex_);
+  CacheEntry* const entry = cache_.find(key, cache_.hashOf(key));
+  if (!entry || bit / 8 >= entry->value().size()) return false;
+  entry->flipValueBit(bit);
+  return true;
+}
+
+}  // namespace lukhas::detail

@@ -1,0 +1,69 @@
+// Options and metrics of AsyncMemoryStore.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <nlohmann/json.hpp>
+
+#include "lukhas/async/world.hpp"
+#include "lukhas/core/metrics.hpp"
+#include "lukhas/core/option_check.hpp"
+
+namespace lukhas {
+
+struct AsyncMemoryStoreOptions {
+  // What all entries together may take of the allocator: keys, values, and every byte of bookkeeping. 100 MiB
+  // holds some thousand conversations and is small beside a model server. 64 KiB to 256 GiB.
+  std::size_t maxBytes = std::size_t{100} << 20U;
+  // The lifetime of an entry that is set without one: about as long as a user takes for the next turn. 1 ms
+  // to 24 h.
+  Duration defaultTtl = std::chrono::minutes(5);
+  // An expired entry is never returned, and its memory is given back at the next multiple of this since
+  // start(). 1 ms to 24 h.
+  Duration sweepInterval = std::chrono::seconds(60);
+  // How many entries a sweep removes before it lets others run: a thousand take well under a millisecond. 1
+  // to 1,000,000.
+  std::size_t sweepSlice = 1000;
+
+  // Throws Errc::invalid_option.
+  void check() const {
+    using namespace std::chrono_literals;
+    constexpr const char* who = "AsyncMemoryStore";
+    requireOption(who, "maxBytes", maxBytes, std::size_t{64} << 10U, std::size_t{256} << 30U);
+    requireOption(who, "defaultTtl", defaultTtl, 1ms, 24h);
+    requireOption(who, "sweepInterval", sweepInterval, 1ms, 24h);
+    requireOption(who, "sweepSlice", sweepSlice, 1U, 1'000'000U);
+  }
+};
+
+struct StoreMetrics {
+  std::uint64_t hits = 0;
+  std::uint64_t misses = 0;
+  std::uint64_t evictions = 0;
+  std::uint64_t expirations = 0;
+  std::uint64_t corruptions = 0;
+  std::uint64_t totalSize = 0;
+  std::uint64_t entryCount = 0;
+  double avgLatencyMs = 0;
+  double p99LatencyMs = 0;
+  double errorRate = 0;
+
+  template <class Visitor>
+  void visit(Visitor&& visitor) const {
+    visitor(counter("hits", hits, "reads that found a value"));
+    visitor(counter("misses", misses, "reads that found none"));
+    visitor(counter("evictions", evictions, "entries that were removed to make room"));
+    visitor(counter("expirations", expirations, "entries that were removed because their time was over"));
+    visitor(
+        counter("corruptions", corruptions, "entries that were removed because their checksum was wrong"));
+    visitor(gauge("totalSize", totalSize, "bytes that entries and bookkeeping take"));
+    visitor(gauge("entryCount", entryCount, "entries, also those that expired and are not yet removed"));
+    visitor(gauge("avgLatencyMs", avgLatencyMs, "mean time of a read or write in milliseconds"));
+    visitor(gauge("p99LatencyMs", p99LatencyMs, "99th percentile of a read or write in milliseconds"));
+    visitor(gauge("errorRate", errorRate, "share of the calls that met damage or were refused, 0 to 1"));
+  }
+  [[nodiscard]] nlohmann::json toJson() const { return metricsToJson(*this); }
+};
+
+}  // namespace lukhas

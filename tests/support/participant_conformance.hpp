@@ -1,0 +1,477 @@
+// The contract of Participant as a list of clauses, each a coroutine that any participant has to pass.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "lukhas/async/child_task.hpp"
+#include "lukhas/core/bytes.hpp"
+#include "lukhas/preserve/participant.hpp"
+#include "lukhas/sim/simulation.hpp"
+#include "support/catch.hpp"
+
+namespace lukhas::test {
+
+[[nodiscard]] inline std::string transactionIdOf(std::uint64_t sequence, std::uint64_t epoch = 1) {
+  return fmt::format("lukhas:c0ffee:{}:{}", epoch, sequence);
+}
+
+[[nodiscard]] inline StoredContext storedContext(std::string contextId, std::uint64_t version,
+                                                 std::string transactionId) {
+  StoredContext context;
+  context.transactionId = std::move(transactionId);
+  context.contextId = std::move(contextId);
+  context.version = version;
+  context.participants = NameList("db", "files");
+  context.payload = fmt::format(R"({{"version":{}}})", version);
+  context.payloadHash = hash64(asBytes(context.payload));
+  return context;
+}
+[[nodiscard]] inline StoredContext forgettingContext(std::string contextId, std::uint64_t version,
+                                                     std::string transactionId) {
+  StoredContext context = storedContext(std::move(contextId), version, std::move(transactionId));
+  context.payload.clear();
+  context.payloadHash = hash64({});
+  context.forgets = true;
+  return context;
+}
+
+inline void checkSame(const std::optional<StoredContext>& seen, const StoredContext& expected) {
+  REQUIRE(seen);
+  CHECK(seen->transactionId == expected.transactionId);
+  CHECK(seen->contextId == expected.contextId);
+  CHECK(seen->version == expected.version);
+  CHECK(seen->participants == expected.participants);
+  CHECK((seen->payload == expected.payload));  // not printed: it may be big
+  CHECK(seen->payloadHash == expected.payloadHash);
+  CHECK(seen->forgets == expected.forgets);
+}
+
+// One participant on storage of its own, which a restart opens again.
+class ParticipantUnderTest {
+ public:
+  // Gives a participant on the same storage each time.
+  using Factory = std::function<std::shared_ptr<Participant>()>;
+
+  ParticipantUnderTest(Environment env, Factory factory)
+      : environment(std::move(env)), factory_(std::move(factory)), participant_(factory_()) {}
+
+  [[nodiscard]] asio::awaitable<void> open() { return participant_->open(environment); }
+  [[nodiscard]] asio::awaitable<void> restart() {
+    co_await participant_->close();
+    participant_.reset();
+    participant_ = factory_();
+    co_await participant_->open(environment);
+  }
+  [[nodiscard]] Participant& operator*() const { return *participant_; }
+  [[nodiscard]] Participant* operator->() const { return participant_.get(); }
+
+  [[nodiscard]] asio::awaitable<void> store(StoredContext context) {
+    co_await participant_->prepare(context);
+    co_await participant_->commit(TransactionRef(context));
+  }
+  // The code with which a call fails; none when it does not.
+  [[nodiscard]] static asio::awaitable<std::error_code> codeOf(asio::awaitable<void> call) {
+    try {
+      co_await std::move(call);
+    } catch (const Error& error) {
+      co_return error.code();
+    }
+    co_return std::error_code{};
+  }
+  [[nodiscard]] asio::awaitable<std::error_code> prepareCode(StoredContext context) {
+    return codeOf(participant_->prepare(std::move(context)));
+  }
+  [[nodiscard]] asio::awaitable<void> expectPrepare(StoredContext context, PreserveErrc expected) {
+    const std::error_code code = co_await prepareCode(std::move(context));
+    CHECK(code == expected);
+  }
+  [[nodiscard]] asio::awaitable<void> expectCommit(TransactionRef transaction, PreserveErrc expected) {
+    const std::error_code code = co_await codeOf(participant_->commit(std::move(transaction)));
+    CHECK(code == expected);
+  }
+  [[nodiscard]] asio::awaitable<void> expectCommitted(StoredContext expected) {
+    ContextCopies copies = co_await participant_->read(expected.contextId);
+    checkSame(copies.committed, expected);
+  }
+  [[nodiscard]] asio::awaitable<void> expectIntent(StoredContext expected) {
+    ContextCopies copies = co_await participant_->read(expected.contextId);
+    checkSame(copies.intent, expected);
+  }
+  [[nodiscard]] asio::awaitable<void> expectNothing(std::string contextId) {
+    ContextCopies copies = co_await participant_->read(std::move(contextId));
+    CHECK_FALSE(copies.committed);
+    CHECK_FALSE(copies.intent);
+  }
+  [[nodiscard]] asio::awaitable<void> expectIntents(std::size_t count) {
+    const std::vector<StoredContext> intents = co_await participant_->inDoubt();
+    CHECK(intents.size() == count);
+  }
+
+  const Environment environment;
+
+ private:
+  Factory factory_;
+  std::shared_ptr<Participant> participant_;
+};
+
+struct ContractClause {
+  const char* rule;
+  asio::awaitable<void> (*check)(ParticipantUnderTest&);
+};
+
+namespace contract {
+
+using Tested = ParticipantUnderTest;
+using Clause = asio::awaitable<void>;
+
+inline Clause preparedIsInDoubt(Tested& tested) {
+  const StoredContext context = storedContext("a", 1, transactionIdOf(1));
+  co_await tested->prepare(context);
+  const std::vector<StoredContext> intents = co_await tested->inDoubt();
+  REQUIRE(intents.size() == 1);
+  CHECK(intents[0].transactionId == context.transactionId);
+  CHECK(intents[0].contextId == "a");
+  CHECK(intents[0].version == 1);
+  CHECK(intents[0].participants == context.participants);
+  CHECK(intents[0].payloadHash == context.payloadHash);
+  ContextCopies copies = co_await tested->read("a");
+  CHECK_FALSE(copies.committed);
+  checkSame(copies.intent, context);
+}
+
+inline Clause commitReplaces(Tested& tested) {
+  co_await tested.store(storedContext("a", 1, transactionIdOf(1)));
+  const StoredContext second = storedContext("a", 2, transactionIdOf(2));
+  co_await tested.store(second);
+  co_await tested.expectCommitted(second);
+  co_await tested.expectIntents(0);
+  ContextCopies copies = co_await tested->read("a");
+  CHECK_FALSE(copies.intent);
+}
+
+inline Clause commitTwice(Tested& tested) {
+  const StoredContext first = storedContext("a", 1, transactionIdOf(1));
+  const StoredContext second = storedContext("a", 2, transactionIdOf(2));
+  co_await tested.store(first);
+  co_await tested->commit(TransactionRef(first));
+  co_await tested.store(second);
+  co_await tested->commit(TransactionRef(first));
+  co_await tested->commit(TransactionRef(second));
+  co_await tested.expectCommitted(second);
+}
+
+inline Clause commitOfUnknown(Tested& tested) {
+  const StoredContext first = storedContext("a", 1, transactionIdOf(1));
+  co_await tested.expectCommit(TransactionRef(first), PreserveErrc::unknown_transaction);
+  co_await tested.store(first);
+  const StoredContext unknown = storedContext("a", 2, transactionIdOf(2));
+  co_await tested.expectCommit(TransactionRef(unknown), PreserveErrc::unknown_transaction);
+  const StoredContext other = storedContext("a", 2, transactionIdOf(3));
+  co_await tested->prepare(other);
+  co_await tested.expectCommit(TransactionRef(unknown), PreserveErrc::unknown_transaction);
+  co_await tested.expectIntent(other);
+  co_await tested.expectCommitted(first);
+}
+
+inline Clause abortRemoves(Tested& tested) {
+  const StoredContext first = storedContext("a", 1, transactionIdOf(1));
+  const StoredContext second = storedContext("a", 2, transactionIdOf(2));
+  co_await tested.store(first);
+  co_await tested->prepare(second);
+  co_await tested->abort(TransactionRef(second));
+  co_await tested->abort(TransactionRef(second));
+  co_await tested.expectIntents(0);
+  co_await tested.expectCommitted(first);
+  co_await tested.expectCommit(TransactionRef(second), PreserveErrc::unknown_transaction);
+  co_await tested.store(storedContext("a", 2, transactionIdOf(3)));
+}
+
+inline Clause abortOfUnknown(Tested& tested) {
+  const StoredContext held = storedContext("a", 1, transactionIdOf(1));
+  co_await tested->prepare(held);
+  co_await tested->abort(TransactionRef(storedContext("b", 1, transactionIdOf(2))));
+  co_await tested->abort(TransactionRef(storedContext("a", 1, transactionIdOf(3))));
+  co_await tested.expectIntent(held);
+}
+
+inline Clause latePrepare(Tested& tested) {
+  const StoredContext before = storedContext("a", 1, transactionIdOf(1));
+  const StoredContext never = storedContext("b", 1, transactionIdOf(2));
+  co_await tested->prepare(before);
+  co_await tested->abort(TransactionRef(before));
+  co_await tested->abort(TransactionRef(never));
+  co_await tested.expectPrepare(before, PreserveErrc::refused);
+  co_await tested.expectPrepare(never, PreserveErrc::refused);
+  co_await tested.restart();
+  co_await tested.expectPrepare(before, PreserveErrc::refused);
+  co_await tested.expectPrepare(never, PreserveErrc::refused);
+  co_await tested.expectIntents(0);
+  co_await tested.expectNothing("a");
+}
+
+inline Clause lateForeignPrepare(Tested& tested) {
+  const StoredContext foreign = storedContext("a", 1, "of another program");
+  co_await tested->prepare(foreign);
+  co_await tested->abort(TransactionRef(foreign));
+  co_await tested.expectPrepare(foreign, PreserveErrc::refused);
+  co_await tested.store(storedContext("a", 1, "of another program too"));
+}
+
+inline Clause newEpoch(Tested& tested) {
+  const StoredContext old = storedContext("a", 1, transactionIdOf(7, 1));
+  co_await tested->prepare(old);
+  co_await tested.store(storedContext("b", 1, transactionIdOf(1, 2)));
+  co_await tested.expectPrepare(storedContext("c", 1, transactionIdOf(8, 1)), PreserveErrc::refused);
+  co_await tested->prepare(storedContext("c", 1, "lukhas:another-one:1:8"));
+  co_await tested->prepare(storedContext("d", 1, "space:c0ffee:1:8"));
+  co_await tested->prepare(old);
+  co_await tested.restart();
+  co_await tested.expectPrepare(storedContext("e", 1, transactionIdOf(8, 1)), PreserveErrc::refused);
+  co_await tested->commit(TransactionRef(old));
+  co_await tested.expectCommitted(old);
+}
+
+inline Clause anotherIntent(Tested& tested) {
+  const StoredContext held = storedContext("a", 1, transactionIdOf(1));
+  co_await tested->prepare(held);
+  co_await tested.expectPrepare(storedContext("a", 1, transactionIdOf(2)), PreserveErrc::conflict);
+  co_await tested.expectPrepare(storedContext("a", 2, transactionIdOf(3)), PreserveErrc::conflict);
+  co_await tested.expectIntent(held);
+  co_await tested.expectIntents(1);
+}
+
+inline Clause staleVersion(Tested& tested) {
+  const StoredContext committed = storedContext("a", 5, transactionIdOf(1));
+  co_await tested.store(committed);
+  co_await tested.expectPrepare(storedContext("a", 5, transactionIdOf(2)), PreserveErrc::conflict);
+  co_await tested.expectPrepare(storedContext("a", 4, transactionIdOf(3)), PreserveErrc::conflict);
+  co_await tested.expectPrepare(forgettingContext("a", 5, transactionIdOf(4)), PreserveErrc::conflict);
+  co_await tested.expectIntents(0);
+  co_await tested.expectCommitted(committed);
+}
+
+inline Clause prepareTwice(Tested& tested) {
+  const StoredContext context = storedContext("a", 1, transactionIdOf(1));
+  co_await tested->prepare(context);
+  co_await tested->prepare(context);
+  co_await tested.expectIntents(1);
+  co_await tested.restart();
+  co_await tested->prepare(context);
+  co_await tested.expectIntents(1);
+  co_await tested.expectIntent(context);
+}
+
+inline Clause forgetting(Tested& tested) {
+  const StoredContext first = storedContext("a", 1, transactionIdOf(1));
+  const StoredContext forget = forgettingContext("a", 2, transactionIdOf(2));
+  co_await tested.store(first);
+  co_await tested->prepare(forget);
+  co_await tested.expectCommitted(first);
+  co_await tested.expectIntent(forget);
+  co_await tested->commit(TransactionRef(forget));
+  co_await tested.expectNothing("a");
+  co_await tested->commit(TransactionRef(forget));
+  co_await tested.expectIntents(0);
+}
+
+inline Clause forgettingUnknown(Tested& tested) {
+  const StoredContext held = storedContext("a", 3, transactionIdOf(1));
+  co_await tested.store(held);
+  co_await tested.expectCommit(TransactionRef(forgettingContext("a", 4, transactionIdOf(2))),
+                               PreserveErrc::unknown_transaction);
+  co_await tested->commit(TransactionRef(forgettingContext("a", 2, transactionIdOf(3))));
+  co_await tested.expectCommitted(held);
+}
+
+inline Clause afterForgetting(Tested& tested) {
+  co_await tested.store(storedContext("a", 1, transactionIdOf(1)));
+  co_await tested.store(forgettingContext("a", 2, transactionIdOf(2)));
+  const StoredContext again = storedContext("a", 1, transactionIdOf(3));
+  co_await tested.store(again);
+  co_await tested.expectCommitted(again);
+}
+
+inline Clause restarts(Tested& tested) {
+  const StoredContext first = storedContext("a", 1, transactionIdOf(1));
+  const StoredContext second = storedContext("a", 2, transactionIdOf(2));
+  const StoredContext forget = forgettingContext("b", 2, transactionIdOf(4));
+  co_await tested.store(first);
+  co_await tested.store(storedContext("b", 1, transactionIdOf(3)));
+  co_await tested->prepare(second);
+  co_await tested->prepare(forget);
+  co_await tested.restart();
+  co_await tested.expectIntents(2);
+  co_await tested.expectIntent(second);
+  co_await tested.expectCommitted(first);
+  co_await tested->commit(TransactionRef(second));
+  co_await tested->commit(TransactionRef(forget));
+  co_await tested.restart();
+  co_await tested.expectCommitted(second);
+  co_await tested.expectNothing("b");
+  co_await tested.expectIntents(0);
+  co_await tested->commit(TransactionRef(second));
+}
+
+inline Clause anyBytes(Tested& tested) {
+  const std::vector<std::string> ids{"a",
+                                     "A",
+                                     ".",
+                                     "..",
+                                     "/",
+                                     "a/b",
+                                     "%61",
+                                     "a.intent",
+                                     "aborted",
+                                     std::string("\0", 1),
+                                     std::string("a\0b", 3),
+                                     "\xff\xfe",
+                                     "'; DROP TABLE contexts; --",
+                                     std::string(256, 'x'),
+                                     std::string(255, 'x') + "y",
+                                     std::string(256, '\n')};
+  for (std::uint64_t i = 0; i < ids.size(); ++i) {
+    co_await tested.store(storedContext(ids[i], i + 1, transactionIdOf(2 * i)));
+    co_await tested->prepare(storedContext(ids[i], i + 2, transactionIdOf(2 * i + 1)));
+  }
+  co_await tested.restart();
+  co_await tested.expectIntents(ids.size());
+  for (std::uint64_t i = 0; i < ids.size(); ++i) {
+    co_await tested.expectCommitted(storedContext(ids[i], i + 1, transactionIdOf(2 * i)));
+    co_await tested.expectIntent(storedContext(ids[i], i + 2, transactionIdOf(2 * i + 1)));
+  }
+}
+
+inline Clause anyPayload(Tested& tested) {
+  StoredContext context = storedContext("a", 1, transactionIdOf(1));
+  for (const std::size_t size : {0U, 1U, 4095U, 4096U, 1U << 20U}) {
+    context.payload.assign(size, '\0');
+    for (std::size_t i = 0; i < size; ++i) context.payload[i] = static_cast<char>(i * 7);
+    context.payloadHash = hash64(asBytes(context.payload));
+    context.transactionId = transactionIdOf(++context.version);
+    co_await tested->prepare(context);
+    co_await tested.expectIntent(context);
+    co_await tested->commit(TransactionRef(context));
+    co_await tested.expectCommitted(context);
+  }
+  context.version = std::numeric_limits<std::uint64_t>::max();
+  context.payloadHash = std::numeric_limits<std::uint64_t>::max();
+  context.transactionId = std::string(200, '~');
+  for (int i = 0; i < 500; ++i) {
+    std::vector<std::string> names = context.participants.names();
+    names.push_back(fmt::format("participant number {}", i));
+    context.participants = NameList(std::move(names));
+  }
+  co_await tested.store(context);
+  co_await tested.restart();
+  co_await tested.expectCommitted(context);
+}
+
+inline Clause overlapping(Tested& tested) {
+  constexpr std::uint64_t count = 20;
+  std::vector<ChildTask<std::error_code>> votes;
+  for (std::uint64_t i = 0; i < count; ++i) {  // two transactions for each context
+    const std::string id = fmt::format("context {}", i / 2);
+    votes.emplace_back(tested.environment, tested.prepareCode(storedContext(id, 1, transactionIdOf(i))));
+  }
+  for (std::uint64_t i = 0; i < count; i += 2) {
+    const std::error_code first = co_await votes[i].join();
+    const std::error_code second = co_await votes[i + 1].join();
+    CHECK(((!first && second == PreserveErrc::conflict) || (!second && first == PreserveErrc::conflict)));
+  }
+  co_await tested.expectIntents(count / 2);
+  const std::vector<StoredContext> intents = co_await tested->inDoubt();
+  std::vector<ChildTask<void>> ends;
+  for (const StoredContext& intent : intents) {
+    ends.emplace_back(tested.environment, tested->commit(TransactionRef(intent)));
+    ends.emplace_back(tested.environment, tested->commit(TransactionRef(intent)));
+  }
+  for (ChildTask<void>& end : ends) co_await end.join();
+  co_await tested.expectIntents(0);
+  for (const StoredContext& intent : intents)
+    co_await tested.expectCommitted(storedContext(intent.contextId, 1, intent.transactionId));
+}
+
+inline Clause cancelled(Tested& tested) {
+  for (std::uint64_t i = 1; i <= 20; ++i) {
+    const StoredContext context = storedContext("a", i, transactionIdOf(i));
+    {
+      ChildTask<void> leaving(tested.environment, tested->prepare(context));
+      (void)co_await leaving.joinUntil(tested.environment.after(std::chrono::microseconds(50) * i));
+    }
+    co_await tested->abort(TransactionRef(context));
+    co_await tested.environment.sleepFor(std::chrono::milliseconds(1));
+    co_await tested.expectNothing("a");
+  }
+  co_await tested.store(storedContext("a", 1, transactionIdOf(100)));
+}
+
+inline Clause openTwice(Tested& tested) {
+  const StoredContext context = storedContext("a", 1, transactionIdOf(1));
+  co_await tested->prepare(context);
+  co_await tested->open(tested.environment);
+  co_await tested.expectIntent(context);
+  co_await tested->close();
+  co_await tested->close();
+  co_await tested->open(tested.environment);
+  co_await tested->commit(TransactionRef(context));
+  co_await tested.expectCommitted(context);
+}
+
+}  // namespace contract
+
+[[nodiscard]] inline std::vector<ContractClause> participantContract() {
+  return {
+      {"what is prepared is in doubt and not committed", contract::preparedIsInDoubt},
+      {"a commit replaces the committed state and removes the intent", contract::commitReplaces},
+      {"a commit that is repeated succeeds and changes nothing", contract::commitTwice},
+      {"a commit of what was never prepared is refused", contract::commitOfUnknown},
+      {"an abort removes the intent and nothing else", contract::abortRemoves},
+      {"an abort of what is not known is no error and harms no other intent", contract::abortOfUnknown},
+      {"a prepare that comes after its abort is refused", contract::latePrepare},
+      {"a prepare that comes after its abort is refused whatever its id looks like",
+       contract::lateForeignPrepare},
+      {"a prepare of an earlier life of its coordinator is refused", contract::newEpoch},
+      {"another transaction's intent is a conflict", contract::anotherIntent},
+      {"a version that is not newer is a conflict", contract::staleVersion},
+      {"a prepare that is repeated is a yes", contract::prepareTwice},
+      {"a commit that forgets removes the context", contract::forgetting},
+      {"a commit that forgets is unknown while an older version is there", contract::forgettingUnknown},
+      {"a forgotten context begins again", contract::afterForgetting},
+      {"what is prepared or committed survives a restart", contract::restarts},
+      {"context ids of any bytes are kept apart", contract::anyBytes},
+      {"payloads and facts of any size come back unchanged", contract::anyPayload},
+      {"of overlapping prepares for one context exactly one wins", contract::overlapping},
+      {"a cancelled prepare is undone by its abort", contract::cancelled},
+      {"opening and closing again changes nothing", contract::openTwice},
+  };
+}
+
+[[nodiscard]] inline asio::awaitable<void> openAndCheck(ParticipantUnderTest& tested, ContractClause clause,
+                                                        bool& finished) {
+  co_await tested.open();
+  co_await clause.check(tested);
+  co_await tested->close();
+  finished = true;
+}
+
+// Checks one clause in virtual time; `factory` gives a participant on storage that nobody has used.
+inline void checkClause(Simulation& world, const ContractClause& clause,
+                        ParticipantUnderTest::Factory factory) {
+  ParticipantUnderTest tested(world.environment(), std::move(factory));
+  bool finished = false;
+  world.spawn(openAndCheck(tested, clause, finished));
+  world.run();
+  CHECK(finished);
+}
+
+}  // namespace lukhas::test

@@ -1,0 +1,215 @@
+#include "lukhas/ttl/ttl_events.hpp"
+
+#include <chrono>
+#include <stdexcept>
+#include <string>
+
+#include "support/catch.hpp"
+#include "unit/ttl/ttl_world.hpp"
+
+using namespace std::chrono_literals;
+using lukhas::EntryExpired;
+using lukhas::EntryExpiringSoon;
+using lukhas::test::TtlWorld;
+using Lines = TtlWorld::Lines;
+
+TEST_CASE("an entry is reported once and exactly when its grace period is over", "[ttl]") {
+  TtlWorld ttl;
+  ttl->start();
+  ttl->registerEntry("key", 40s, "cache");
+  ttl.world.runFor(45s - 1ns);
+  CHECK(ttl.expired.empty());
+  ttl.world.runFor(1ns);
+  CHECK(ttl.expired == Lines{"key/cache@45000"});
+  ttl->start();
+  CHECK(ttl.sweep() == 0);
+  ttl.world.runFor(1h);
+  CHECK(ttl.expired.size() == 1);
+}
+
+TEST_CASE("without a grace period an entry is reported at its expiry", "[ttl]") {
+  TtlWorld ttl({.gracePeriod = 0s});
+  ttl->start();
+  ttl->registerEntry("key", 30s);
+  ttl.world.run();
+  CHECK(ttl.expired == Lines{"key/@30000"});
+}
+
+TEST_CASE("entries are reported in the order of their expiry", "[ttl]") {
+  TtlWorld ttl;
+  ttl->start();
+  ttl->registerEntry("c", 32s);
+  ttl->registerEntry("a", 30s);
+  ttl->registerEntry("b", 31s);
+  ttl->registerEntry("a2", 30s);
+  ttl.world.run();
+  CHECK(ttl.expired == Lines{"a/@35000", "a2/@35000", "b/@36000", "c/@37000"});
+}
+
+TEST_CASE("a grace period of a type does not hold up others", "[ttl]") {
+  TtlWorld ttl(
+      {.gracePeriod = 1s, .policies = {{"slow", {.gracePeriod = 1h}}, {"now", {.gracePeriod = 0s}}}});
+  ttl->start();
+  ttl->registerEntry("slow", 30s, "slow");
+  ttl->registerEntry("quick", 31s);
+  ttl->registerEntry("now", 31s, "now");
+  ttl.world.run();
+  CHECK(ttl.expired == Lines{"now/now@31000", "quick/@32000", "slow/slow@3630000"});
+}
+
+TEST_CASE("an entry that was prolonged or unregistered is not reported before its new end", "[ttl]") {
+  TtlWorld ttl;
+  ttl->start();
+  ttl->registerEntry("refreshed", 30s);
+  ttl->registerEntry("extended", 30s);
+  ttl->registerEntry("gone", 30s);
+  ttl.world.runFor(20s);
+  ttl->refresh("refreshed");
+  ttl->extend("extended", 1min);
+  CHECK(ttl->unregister("gone"));
+  ttl.world.run();
+  CHECK(ttl.expired == Lines{"refreshed/@55000", "extended/@95000"});
+}
+
+TEST_CASE("an entry that is unregistered or replaced in its grace period is not reported", "[ttl]") {
+  TtlWorld ttl;
+  ttl->start();
+  ttl->registerEntry("gone", 30s);
+  ttl->registerEntry("anew", 30s, "old");
+  ttl.world.runFor(32s);
+  CHECK(ttl->unregister("gone"));
+  CHECK_FALSE(ttl->unregister("gone"));
+  ttl->registerEntry("anew", 30s, "new");
+  CHECK(ttl->isValid("anew"));
+  ttl.world.run();
+  CHECK(ttl.expired == Lines{"anew/new@67000"});
+}
+
+TEST_CASE("by default nobody is told what expires soon", "[ttl]") {
+  TtlWorld ttl;
+  ttl->start();
+  ttl->registerEntry("key", 30s);
+  ttl.world.run();
+  CHECK(ttl.soon.empty());
+}
+
+TEST_CASE("what expires soon is told once when it comes into the window", "[ttl]") {
+  TtlWorld ttl({.expiringSoonWindow = 10s});
+  ttl->start();
+  ttl->registerEntry("key", 30s, "cache");
+  ttl.world.runFor(20s - 1ns);
+  CHECK(ttl.soon.empty());
+  ttl.world.run();
+  CHECK(ttl.soon == Lines{"key/cache@20000-10000"});
+  CHECK(ttl.expired.size() == 1);
+}
+
+TEST_CASE("it is told again only after the entry was out of the window again", "[ttl]") {
+  TtlWorld ttl({.expiringSoonWindow = 10s});
+  ttl->start();
+  ttl->registerEntry("key", 30s);
+  ttl.world.runFor(15s);
+  ttl->refresh("key");  // the warning at 20 s is not due any more
+  ttl.world.runFor(22s);
+  CHECK(ttl.soon == Lines{"key/@35000-10000"});
+  ttl->extend("key", 1s);  // 9 s left: still within
+  ttl.world.runFor(2s);
+  CHECK(ttl.soon.size() == 1);
+  ttl->refresh("key");
+  ttl.world.run();
+  CHECK(ttl.soon == Lines{"key/@35000-10000", "key/@59000-10000"});
+}
+
+TEST_CASE("an entry whose whole life is within the window is told at once", "[ttl]") {
+  TtlWorld ttl({.expiringSoonWindow = 1min});
+  ttl->start();
+  ttl->registerEntry("key", 30s);
+  ttl.world.runFor(0s);
+  CHECK(ttl.soon == Lines{"key/@0-30000"});
+  ttl->refresh("key");  // still within
+  ttl.world.runFor(1s);
+  CHECK(ttl.soon.size() == 1);
+  ttl->registerEntry("key", 30s);  // another life
+  ttl.world.runFor(0s);
+  CHECK(ttl.soon == Lines{"key/@0-30000", "key/@1000-30000"});
+}
+
+TEST_CASE("an entry that has expired or gone is not said to expire soon", "[ttl]") {
+  TtlWorld ttl({.expiringSoonWindow = 10s});
+  ttl->registerEntry("late", 30s);
+  ttl->registerEntry("gone", 30s);
+  ttl->unregister("gone");
+  ttl.world.runFor(31s);
+  ttl->start();  // too late for a warning
+  ttl.world.run();
+  CHECK(ttl.soon.empty());
+  CHECK(ttl.expired == Lines{"late/@35000"});
+}
+
+TEST_CASE("a listener may register the key anew and the new life is its own", "[ttl]") {
+  TtlWorld ttl;
+  ttl->start();
+  int lives = 3;
+  ttl.watching.push_back(ttl->onExpired.connect([&](const EntryExpired& event) {
+    CHECK_FALSE(ttl->isValid(event.key));
+    if (--lives > 0) ttl->registerEntry(event.key, 30s, event.type);
+  }));
+  ttl->registerEntry("key", 30s, "t");
+  ttl.world.run();
+  CHECK(ttl.expired == Lines{"key/t@35000", "key/t@70000", "key/t@105000"});
+}
+
+TEST_CASE("what a listener prolongs or registers anew is not reported with the others of its slice",
+          "[ttl]") {
+  TtlWorld ttl;
+  ttl->start();
+  ttl.watching.push_back(ttl->onExpired.connect([&](const EntryExpired& event) {
+    if (event.key == "a") ttl->registerEntry("b", 1min);
+    if (event.key == "a") ttl->unregister("c");
+  }));
+  for (const char* key : {"a", "b", "c"}) ttl->registerEntry(key, 30s);
+  ttl.world.runFor(35s);
+  CHECK(ttl.expired == Lines{"a/@35000"});
+  CHECK(ttl->isValid("b"));
+  ttl.world.run();
+  CHECK(ttl.expired == Lines{"a/@35000", "b/@100000"});
+}
+
+TEST_CASE("a listener may destroy the engine", "[ttl]") {
+  TtlWorld ttl;
+  ttl->start();
+  ttl.watching.push_back(ttl->onExpired.connect([&](const EntryExpired&) { ttl.engine.reset(); }));
+  for (int i = 0; i < 5; ++i) ttl->registerEntry(std::to_string(i), 30s);
+  ttl.world.run();
+  CHECK(ttl.expired == Lines{"0/@35000"});
+  CHECK(ttl.world.elapsed() == 35s);  // no timer is left
+}
+
+TEST_CASE("a listener may stop and start the engine and nothing is lost", "[ttl]") {
+  TtlWorld ttl({.maxEntriesPerSlice = 2});
+  ttl->start();
+  ttl.watching.push_back(ttl->onExpired.connect([&](const EntryExpired& event) {
+    if (event.key == "1" || event.key == "2") ttl->stop();
+    if (event.key == "2") ttl->start();
+  }));
+  for (int i = 0; i < 5; ++i) ttl->registerEntry(std::to_string(i), 30s);
+  ttl.world.run();
+  CHECK(ttl.expired == Lines{"0/@35000", "1/@35000"});
+  ttl->start();
+  ttl.world.run();
+  CHECK(ttl.expired.size() == 5);
+}
+
+TEST_CASE("a listener that throws keeps nobody from hearing", "[ttl]") {
+  TtlWorld ttl;
+  int heard = 0;
+  ttl.watching.push_back(ttl->onExpired.connect(
+      [](const EntryExpired&) { throw std::runtime_error("a listener's own trouble"); }));
+  ttl.watching.push_back(ttl->onExpired.connect([&](const EntryExpired&) { ++heard; }));
+  ttl->start();
+  ttl->registerEntry("a", 30s);
+  ttl->registerEntry("b", 30s);
+  ttl.world.run();
+  CHECK(heard == 2);
+  CHECK(ttl->onExpired.listenerErrors() == 2);
+}
