@@ -134,7 +134,7 @@ TEST_CASE("types that the journal keeps for itself are refused", "[journal]") {
   });
 }
 
-TEST_CASE("options out of range are refused by name", "[journal]") {
+TEST_CASE("journal options out of range are refused by name", "[journal]") {
   onEachPlace([](Place& place) -> asio::awaitable<void> {
     auto error = co_await errorOf(openIn(place, {.segmentBytes = 4095}));
     REQUIRE(error);

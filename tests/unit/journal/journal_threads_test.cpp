@@ -6,6 +6,8 @@
 #include "support/catch.hpp"
 #include "unit/journal/journal_place.hpp"
 
+namespace journal_threads_test {
+
 using namespace lukhas;
 
 // A journal on an io_context that four threads run: for the thread sanitizer, and for what only threads can
@@ -127,3 +129,5 @@ TEST_CASE("a context that is stopped and destroyed while the disk works harms no
     io.run_for(std::chrono::milliseconds(1 + round % 5));
   }
 }
+
+}  // namespace journal_threads_test

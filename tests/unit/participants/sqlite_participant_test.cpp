@@ -16,6 +16,8 @@
 #include "support/participant_conformance.hpp"
 #include "support/participant_directory.hpp"
 
+namespace sqlite_participant_test {
+
 using namespace lukhas;
 using namespace lukhas::test;
 
@@ -279,3 +281,5 @@ TEST_CASE("destroying the participant and the io_context with calls under way is
   }
   CHECK_FALSE(opened.code);
 }
+
+}  // namespace sqlite_participant_test

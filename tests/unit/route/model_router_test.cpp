@@ -269,7 +269,7 @@ TEST_CASE("models are registered and unregistered by their ids", "[route]") {
   CHECK_FALSE(add("c"));
 }
 
-TEST_CASE("options out of range are refused by name", "[route]") {
+TEST_CASE("router options out of range are refused by name", "[route]") {
   const auto refused = [](const std::function<void(ModelRouterOptions&)>& change) {
     std::string option = "accepted";
     CHECK(codeOf([&] { RouterFixture f(0, change); }, &option) == Errc::invalid_option);

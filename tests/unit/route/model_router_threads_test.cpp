@@ -74,9 +74,8 @@ asio::awaitable<void> ask(ModelRouter& router, std::atomic<int>& answered) {
 TEST_CASE("any thread may route and register and look", "[route]") {
   asio::io_context io;
   const auto transport = std::make_shared<ThreadedTransport>(io.get_executor());
-  ModelRouter router(
-      lukhas::Environment(io.get_executor()),
-      {.transport = transport,
+  ModelRouter router(lukhas::Environment(io.get_executor()),
+                     {.transport = transport,
                       .maxAttempts = 20,
                       .breaker = {.failureThreshold = 10},
                       .retry = {.firstDelay = 0ns, .longestDelay = 0ns}});
