@@ -66,7 +66,8 @@ class AtomicContextPreserver {
   // once it has returned. Throws the log's errors (JournalErrc: not_writable, locked, corrupt, …) and may be
   // called again then.
   [[nodiscard]] asio::awaitable<void> start();
-  // Refuses new calls, waits for those under way, and closes participants and log. For good.
+  // Refuses new calls, waits for those under way, and closes participants and log. For good. Throws
+  // JournalErrc::poisoned, when all is closed, if a write to the log had failed.
   [[nodiscard]] asio::awaitable<void> stop();
 
   // Preserves `data` as the next version of the context. `contextId` has 1 to 256 bytes. Names that are given

@@ -82,6 +82,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   }
 
   void kill() {
+    if (dead_) return;
     dead_ = true;
     bury();
     context_.shutdownServices();  // strands hold queued handlers of their own

@@ -22,7 +22,7 @@ class Present {
   }
   Present(const Present&) = delete;
   Present& operator=(const Present&) = delete;
-  ~Present() { loop_->kill(); }
+  ~Present() { end(); }
 
   [[nodiscard]] Environment environment() const { return {asio::any_io_executor(loop_->executor()), clock_}; }
   [[nodiscard]] Loop& loop() noexcept { return *loop_; }
@@ -37,6 +37,8 @@ class Present {
     begin(now);
     ended->kill();
   }
+  // No life after this one. The owner says so, because what runs in the loop may own this object.
+  void end() { loop_->kill(); }
   [[nodiscard]] std::uint64_t fingerprint() const noexcept {
     return splitMix64(fingerprint_ ^ loop_->fingerprint());
   }

@@ -54,6 +54,7 @@ class Simulation {
   }
   Simulation(const Simulation&) = delete;
   Simulation& operator=(const Simulation&) = delete;
+  ~Simulation() { present_->end(); }
 
   [[nodiscard]] Environment environment() const { return present_->environment(); }
 

