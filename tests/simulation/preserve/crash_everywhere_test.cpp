@@ -88,7 +88,7 @@ TEST_CASE("a crash of the coordinator at any step leaves every context in all pa
 }
 
 TEST_CASE("a second crash at any step of the recovery changes nothing of it", "[preserve]") {
-  const std::uint64_t stride = test::deep() ? 1 : 1000 / test::runs(140, 140);
+  const std::uint64_t stride = 700 / test::runs(100, 700);
   bool finished = false;
   for (std::uint64_t step = 1; !finished; step += stride) {
     bool recovered = false;

@@ -267,7 +267,7 @@ TEST_CASE("destroying a journal ends its waiters and releases the directory by i
 TEST_CASE("a journal that waits for its disk when the context goes away leaves nothing", "[journal]") {
   Simulation world;
   auto rule = [&]() -> asio::awaitable<void> {
-    const JournalPtr journal = co_await Journal::open(world.environment(), world.disk(), "journal");
+    const JournalPtr journal = co_await Journal::open(world.environment(), world.disk(), "journal", small);
     (void)co_await journal->appendDurable(1, toBytes("the frame that waits owns the journal"));
   };
   for (std::uint64_t step = 1; step < 200; ++step) {
