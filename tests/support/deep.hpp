@@ -12,7 +12,8 @@ namespace test {
   return wanted != nullptr && std::strcmp(wanted, "1") == 0;
 }
 
-// How many runs: `usual`, a tenth of it where a sanitizer makes each of them slow, `most` when asked to go deep.
+// How many runs: `usual`, a tenth of it where a sanitizer makes each of them slow, `most` when asked to go
+// deep.
 [[nodiscard]] inline std::uint64_t runs(std::uint64_t usual, std::uint64_t most) {
   if (deep()) return most;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
