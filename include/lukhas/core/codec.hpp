@@ -3,6 +3,7 @@
 
 #include <array>
 #include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstring>
 #include <ranges>
@@ -137,5 +138,17 @@ struct Codec<T> {
     return std::bit_cast<T>(copy);
   }
 };
+
+// clang-format off
+// What has a codec that writes it, and one that reads it back.
+template <class T>
+concept Encodable = requires(const T& value) {
+  { Codec<T>::encode(value) } -> std::convertible_to<Bytes>;
+};
+template <class T>
+concept Decodable = requires(ByteView bytes) {
+  { Codec<T>::decode(bytes) } -> std::convertible_to<T>;
+};
+// clang-format on
 
 }  // namespace lukhas

@@ -30,6 +30,8 @@ decltype(auto) withEncoded(const T& value, Use&& use) {
   } else if constexpr (isStoreBytes<T>) {
     return use(ByteView(value));
   } else {
+    static_assert(Encodable<T>,
+                  "there is no lukhas::Codec for this type that encodes it: see core/codec.hpp");
     const Bytes bytes = Codec<T>::encode(value);
     return use(ByteView(bytes));
   }
@@ -42,6 +44,7 @@ template <class T>
 
 template <class T>
 [[nodiscard]] T decodeEntry(StoreState& state, const CacheEntryRef& entry) {
+  static_assert(Decodable<T>, "there is no lukhas::Codec for this type that decodes it: see core/codec.hpp");
   try {
     return Codec<T>::decode(entry->value());
   } catch (...) {
