@@ -36,9 +36,9 @@ if(Asio_FOUND)
     INTERFACE_INCLUDE_DIRECTORIES "${Asio_INCLUDE_DIR}"
     INTERFACE_COMPILE_DEFINITIONS ASIO_STANDALONE
     INTERFACE_LINK_LIBRARIES Threads::Threads)
-  if(Asio_VERSION VERSION_LESS 1.24)
+  if(Asio_VERSION VERSION_LESS 1.24 AND CMAKE_CXX_COMPILER_ID MATCHES Clang)
     # These versions look for the coroutines of clang only in libc++; with libstdc++ they must be told.
     set_property(TARGET asio::asio APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS
-      "$<$<COMPILE_LANG_AND_ID:CXX,Clang,AppleClang>:ASIO_HAS_CO_AWAIT=1;ASIO_HAS_STD_COROUTINE=1>")
+      ASIO_HAS_CO_AWAIT=1 ASIO_HAS_STD_COROUTINE=1)
   endif()
 endif()

@@ -81,7 +81,7 @@ struct SqliteParticipant::Session {
         throw session->errors.unavailable(error.what());
       }
     }
-    auto job = [](Database& database) { database.open(); };
+    auto job = [](Database& opened) { opened.open(); };
     co_await run(session->errors, session, job);
   }
 

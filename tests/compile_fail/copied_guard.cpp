@@ -1,4 +1,4 @@
-// expect: deleted (function|constructor)
+// expect: deleted (copy )?(function|constructor)
 // A lock has one guard: it can be moved, not copied.
 #include "lukhas/lock/lock_guard.hpp"
 

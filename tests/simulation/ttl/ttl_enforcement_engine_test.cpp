@@ -153,7 +153,9 @@ asio::awaitable<void> sweepUntilClosed(std::shared_ptr<TTLEnforcementEngine> eng
 // Looks how much happens between two of its turns.
 asio::awaitable<void> watchSlices(Environment environment, const std::size_t& removed, std::size_t end,
                                   std::size_t& most, std::size_t& turns) {
-  for (std::size_t seen = 0; removed < end; ++turns) {
+  std::size_t seen = 0;
+  while (removed < end) {
+    ++turns;
     most = std::max(most, removed - seen);
     seen = removed;
     co_await asio::post(environment.executor(), asio::use_awaitable);

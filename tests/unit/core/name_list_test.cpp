@@ -8,18 +8,17 @@
 #include "support/catch.hpp"
 
 using lukhas::NameList;
-using Names = std::vector<std::string>;
 
 namespace {
 
-Names namesOf(NameList list) { return std::move(list).names(); }
+std::vector<std::string> namesOf(NameList list) { return std::move(list).names(); }
 
 }  // namespace
 
 TEST_CASE("a name list is written in braces", "[core]") {
-  CHECK(namesOf({"sqlite"}) == Names{"sqlite"});
-  CHECK(namesOf({"sqlite", "files"}) == Names{"sqlite", "files"});
-  CHECK(namesOf({"a", "b", "c", "d"}) == Names{"a", "b", "c", "d"});
+  CHECK(namesOf({"sqlite"}) == std::vector<std::string>{"sqlite"});
+  CHECK(namesOf({"sqlite", "files"}) == std::vector<std::string>{"sqlite", "files"});
+  CHECK(namesOf({"a", "b", "c", "d"}) == std::vector<std::string>{"a", "b", "c", "d"});
   CHECK(namesOf({}).empty());
 }
 
@@ -28,11 +27,11 @@ TEST_CASE("a name list takes every kind of text", "[core]") {
   std::string moved = "a name too long for the small string buffer";
   const std::string_view view = "view";
   CHECK(namesOf({text, std::move(moved), view, "literal"}) ==
-        Names{"text", "a name too long for the small string buffer", "view", "literal"});
+        std::vector<std::string>{"text", "a name too long for the small string buffer", "view", "literal"});
 }
 
 TEST_CASE("a name list takes a vector", "[core]") {
-  Names names{"a", "b"};
+  std::vector<std::string> names{"a", "b"};
   CHECK(namesOf(names) == names);
   const NameList list = names;
   CHECK(list.names() == names);
