@@ -176,7 +176,8 @@ struct Bench {
     const Duration span = std::chrono::seconds(step.seconds);
     switch (step.kind) {
       case Step::enter: {
-        const auto ttl = step.seconds == 0 ? std::nullopt : std::optional(span);
+        std::optional<lukhas::Duration> ttl;
+        if (step.seconds != 0) ttl = span;
         const std::string type = types[step.type];
         RC_ASSERT(engine.registerEntry(key, ttl, type) == reference.enter(key, type, ttl, now));
         ++entered;
