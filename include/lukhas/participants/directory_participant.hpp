@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -35,8 +36,9 @@ namespace lukhas {
 // words as `cause`; a prepare then leaves nothing behind. The directory is locked: a second participant, in
 // this process or another, gets PreserveErrc::participant_locked from open().
 //
-// Calls are served one after the other, in the order in which they were made, and each runs to its end also
-// when its caller is cancelled. A relative path is resolved by each call of the disk: do not change the
+// Calls are served one after the other, in the order in which they were made. One whose caller is cancelled
+// before its turn is dropped; one that has begun runs to its end. When 1,000 calls wait, as for a disk that
+// hangs, further ones are refused with PreserveErrc::participant_unavailable. A relative path is resolved by each call of the disk: do not change the
 // process's working directory. Any thread may call.
 class DirectoryParticipant final : public Participant {
  public:
@@ -87,11 +89,22 @@ class DirectoryParticipant final : public Participant {
  private:
   using Store = detail::DirectoryStore;
 
+  static constexpr std::size_t maxWaitingCalls = 1000;
+
   // A call's place in the order: it begins when the one before it has ended.
   struct Turn {
-    explicit Turn(const Environment& environment) : ended(environment) {}
+    Turn(const Environment& environment, std::shared_ptr<std::atomic<std::size_t>> count)
+        : ended(environment), calls(std::move(count)) {
+      ++*calls;
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    ~Turn() { --*calls; }
+
+    std::atomic<bool> callerLeft = false;
     std::atomic<bool> hasEnded = false;
     WaitList ended;
+    const std::shared_ptr<std::atomic<std::size_t>> calls;  // how many turns there are
   };
   struct Place {
     std::shared_ptr<Turn> before;  // null: nobody
@@ -103,8 +116,11 @@ class DirectoryParticipant final : public Participant {
         : environment(std::move(env)), errors(name, path), store(std::move(disk), name, path) {}
 
     Place takePlace() {
-      auto mine = std::make_shared<Turn>(environment);
       const std::lock_guard lock(mutex);
+      if (*calls > maxWaitingCalls) {  // of them, one is not waiting
+        throw errors.unavailable(fmt::format("{} calls wait for its disk already", maxWaitingCalls));
+      }
+      auto mine = std::make_shared<Turn>(environment, calls);
       return {std::exchange(last, mine), mine};
     }
 
@@ -113,6 +129,7 @@ class DirectoryParticipant final : public Participant {
     Store store;  // used by the call whose turn it is
     std::mutex mutex;
     std::shared_ptr<Turn> last;
+    const std::shared_ptr<std::atomic<std::size_t>> calls = std::make_shared<std::atomic<std::size_t>>(0);
   };
   using SessionPtr = std::shared_ptr<Session>;
 
@@ -131,17 +148,22 @@ class DirectoryParticipant final : public Participant {
     std::shared_ptr<Turn> turn_;
   };
 
-  // A child that its parent's end does not cancel.
+  // A call that goes on when its caller leaves, unless it has not begun by then.
   template <class Result>
   class LeaveRunning {
    public:
-    explicit LeaveRunning(ChildTask<Result>& child) : child_(child) {}
+    LeaveRunning(ChildTask<Result>& child, std::shared_ptr<Turn> turn)
+        : child_(child), turn_(std::move(turn)) {}
     LeaveRunning(const LeaveRunning&) = delete;
     LeaveRunning& operator=(const LeaveRunning&) = delete;
-    ~LeaveRunning() { child_.detach(); }
+    ~LeaveRunning() {
+      turn_->callerLeft = true;
+      child_.detach();
+    }
 
    private:
     ChildTask<Result>& child_;
+    std::shared_ptr<Turn> turn_;
   };
 
   DirectoryParticipant(std::string name, std::string path, std::shared_ptr<Disk> disk)
@@ -166,17 +188,19 @@ class DirectoryParticipant final : public Participant {
   static asio::awaitable<Result> call(detail::ParticipantErrors errors, SessionPtr session, Work work) {
     if (!session) throw errors.unavailable("it was never opened");
     Place place = session->takePlace();
+    const std::shared_ptr<Turn> turn = place.mine;
     ChildTask<Result> child(session->environment,
                             runInTurn<Result>(session, std::move(place), std::move(work)));
-    const LeaveRunning<Result> afterwards(child);
+    const LeaveRunning<Result> afterwards(child, turn);
     co_return co_await child.join();
   }
   template <class Result, class Work>
   static asio::awaitable<Result> runInTurn(SessionPtr session, Place place, Work work) {
-    const EndOfTurn end(std::move(place.mine));
+    const EndOfTurn end(place.mine);
     Turn* const before = place.before.get();
     if (before) (void)co_await before->ended.wait([before] { return before->hasEnded.load(); });
     place.before.reset();
+    if (place.mine->callerLeft) throw Error(Errc::closed, "the caller left before the call's turn");
     try {
       co_return co_await work(session->store);
     } catch (const Error& error) {

@@ -30,7 +30,7 @@ struct InDoubtTransaction {
   enum class Reason {
     committing,  // decided; the participants named are told until they have done it
     refused,     // decided, but a participant refuses or does not know it: an operator has to look
-    undecided,   // prepared, without a decision: aborted once it is older than the orphan interval
+    undecided,   // prepared, without a decision: it could not be told yet that it is aborted
     foreign,     // belongs to another coordinator or namespace: never touched
   };
   std::string transactionId;
@@ -71,7 +71,7 @@ struct HistoryEntry {
 struct RecoveryReport {
   std::uint64_t committed = 0;  // participants' intents that were committed, because the log has the decision
   std::uint64_t aborted = 0;    // participants' intents that were aborted, because it has none
-  std::uint64_t left = 0;       // intents that stay: foreign, too young, or their participant did not answer
+  std::uint64_t left = 0;       // intents that stay: foreign, or their participant did not answer
 };
 
 // Events.

@@ -58,13 +58,6 @@ class CoordinatorMachine {
     assert(participants > 0);
   }
 
-  // A transaction whose decision was found in the log: committing, nobody is known to have done it.
-  [[nodiscard]] static CoordinatorMachine decided(std::size_t participants) {
-    CoordinatorMachine machine(participants);
-    machine.state_ = TransactionState::committing;
-    return machine;
-  }
-
   [[nodiscard]] TransactionState state() const noexcept { return state_; }
 
   [[nodiscard]] Action begin() {

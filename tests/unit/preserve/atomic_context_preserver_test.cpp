@@ -1,12 +1,11 @@
 #include "lukhas/preserve/atomic_context_preserver.hpp"
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "lukhas/sim/simulation.hpp"
 #include "support/catch.hpp"
+#include "support/preserver_world.hpp"
 
 using namespace std::chrono_literals;
 using lukhas::AtomicContextPreserver;
@@ -14,64 +13,11 @@ using lukhas::ContextSnapshot;
 using lukhas::Error;
 using lukhas::NameList;
 using lukhas::PreserveErrc;
+using lukhas::test::both;
+using lukhas::test::failing;
+using lukhas::test::failureOf;
+using lukhas::test::PreserverWorld;
 using nlohmann::json;
-
-namespace {
-
-using Task = std::function<asio::awaitable<void>(AtomicContextPreserver&)>;
-
-// One preserver with two participants, in a simulated world.
-struct PreserverWorld {
-  explicit PreserverWorld(lukhas::AtomicContextPreserverOptions given = {}) : options(std::move(given)) {
-    options.journalDirectory = "journal";
-    options.disk = world.disk();
-    preserver = std::make_unique<AtomicContextPreserver>(world.environment(), options);
-  }
-
-  static asio::awaitable<void> started(lukhas::Simulation& world, AtomicContextPreserver& preserver,
-                                       Task task) {
-    for (const char* name : {"db", "files"}) {
-      const std::shared_ptr<lukhas::SimulatedParticipant> participant = world.participant(name);
-      co_await preserver.addParticipant(participant);
-    }
-    co_await preserver.start();
-    if (task) co_await task(preserver);
-  }
-  // Runs `task` against the started preserver, for a minute.
-  void run(Task task) {
-    world.spawn(started(world, *preserver, std::move(task)));
-    world.runFor(1min);
-  }
-
-  lukhas::Simulation world;
-  lukhas::AtomicContextPreserverOptions options;
-  std::unique_ptr<AtomicContextPreserver> preserver;
-};
-
-// The error that `call` ends with; no code when it succeeds.
-template <class T>
-asio::awaitable<void> failing(Error& failure, asio::awaitable<T> call) {
-  try {
-    if constexpr (std::is_void_v<T>) {
-      co_await std::move(call);
-    } else {
-      [[maybe_unused]] const T result = co_await std::move(call);
-    }
-  } catch (const Error& error) {
-    failure = error;
-  }
-}
-
-template <class Call>
-Error failureOf(PreserverWorld& world, Call call) {
-  Error failure(std::error_code{}, "it did not fail");
-  world.run([&](AtomicContextPreserver& preserver) { return failing(failure, call(preserver)); });
-  return failure;
-}
-
-const NameList both("db", "files");
-
-}  // namespace
 
 TEST_CASE("versions count from one and history remembers each decision", "[preserve]") {
   PreserverWorld world;

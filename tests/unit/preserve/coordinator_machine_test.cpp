@@ -82,11 +82,3 @@ TEST_CASE("the decision is written once all have said yes and not before", "[pre
   CHECK(machine.done(0) == Action::finished);
   CHECK(machine.state() == TransactionState::committed);
 }
-
-TEST_CASE("a decision that was found in the log leads to committed only", "[preserve]") {
-  CoordinatorMachine machine = CoordinatorMachine::decided(1);
-  CHECK(machine.giveUp() == Action::wait);
-  CHECK(machine.no(0) == Action::wait);
-  CHECK(machine.done(0) == Action::finished);
-  CHECK(machine.state() == TransactionState::committed);
-}

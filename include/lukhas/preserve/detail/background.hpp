@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -70,8 +71,7 @@ inline asio::awaitable<void> driveBacklog(LoopMark mark, ParticipantPtr particip
       if (state->stopping) co_return;
       next = std::move(state->backlog[name].front());
       state->backlog[name].pop_front();
-      const auto open = state->decided.find(next.transactionId);
-      if (open == state->decided.end() || !open->second.remaining.contains(name)) continue;
+      if (!state->decided.isLeftTo(next.transactionId, name)) continue;
     }
     const Told told = co_await tellCommit(state, participant, next, state->options.commitTimeout);
     if (told.result == Told::Result::unavailable) {
@@ -106,7 +106,7 @@ inline asio::awaitable<std::optional<std::vector<StoredContext>>> listIntents(Pr
     std::string operation = "inDoubt";
     co_return co_await withTimeLimit(state->environment, state->options.prepareTimeout, std::move(operation),
                                      participant->inDoubt());
-  } catch (const std::exception&) {
+  } catch (...) {
     // it says nothing: its intents stay until it can be asked
   }
   co_return std::nullopt;
@@ -134,6 +134,20 @@ inline asio::awaitable<bool> resolveIntent(PreserverStatePtr state, ParticipantP
   co_return true;
 }
 
+// Puts what participants have refused to commit into their backlogs again: somebody may have repaired them.
+inline void retryRefused(PreserverState& state) {
+  {
+    const std::lock_guard lock(state.mutex);
+    for (auto& [id, open] : state.decided) {
+      for (const auto& [name, cause] : open.refusals) {
+        state.backlog[name].push_back(open.decision.transaction);
+      }
+      open.retried = std::exchange(open.refusals, {});
+    }
+  }
+  state.wake.resumeAll();
+}
+
 // Compares every participant with the log, once.
 inline asio::awaitable<RecoveryReport> recoverOnce(PreserverStatePtr state) {
   RecoveryReport report;
@@ -151,10 +165,7 @@ inline asio::awaitable<RecoveryReport> recoverOnce(PreserverStatePtr state) {
         if (state->stopping) co_return report;
         own = state->isOwn(intent.transactionId);
         if (own && state->isInOtherHands(intent.transactionId)) continue;
-        const auto open = state->decided.find(intent.transactionId);
-        const bool inBacklog =
-            open != state->decided.end() && open->second.remaining.contains(participant->name());
-        if (inBacklog) {
+        if (state->decided.isLeftTo(intent.transactionId, participant->name())) {
           ++report.left;
           continue;
         }
@@ -210,23 +221,27 @@ inline asio::awaitable<void> carryForward(PreserverStatePtr state) {
       co_return;  // the old records still serve
     }
     const std::lock_guard lock(state->mutex);
-    const auto still = state->decided.find(decision.transaction.transactionId);
-    if (still != state->decided.end()) {
-      still->second.lsn = std::max(still->second.lsn, lsn);
-    } else {  // it ended while its copy was written: the copy needs an end too
-      state->journal->append(static_cast<std::uint8_t>(DecisionRecord::end),
-                             toBytes(decision.transaction.transactionId));
-    }
+    const std::string& id = decision.transaction.transactionId;
+    if (!state->decided.moveTo(id, lsn)) state->writeEnd(id);  // it ended while its copy was written
   }
   const std::lock_guard lock(state->mutex);
   state->journal->dropBefore(state->firstNeeded());
 }
 
+inline asio::awaitable<void> compareAndTidy(PreserverStatePtr state) {
+  try {
+    retryRefused(*state);
+    (void)co_await recoverOnce(state);
+    co_await carryForward(state);
+  } catch (const std::bad_alloc&) {
+    // the next time does what this one could not
+  }
+}
+
 inline asio::awaitable<void> driveRecovery(LoopMark mark) {
   const PreserverStatePtr state = mark.state();
   for (;;) {
-    (void)co_await recoverOnce(state);
-    co_await carryForward(state);
+    co_await compareAndTidy(state);
     const TimePoint next = state->environment.after(state->options.recoveryInterval);
     const bool ends = co_await pauseUntil(state, next);
     if (ends) co_return;

@@ -24,6 +24,7 @@
 #include "lukhas/preserve/context_snapshot.hpp"
 #include "lukhas/preserve/coordinator_machine.hpp"
 #include "lukhas/preserve/decision_log.hpp"
+#include "lukhas/preserve/detail/open_decisions.hpp"
 #include "lukhas/preserve/participant.hpp"
 #include "lukhas/preserve/preserve_error.hpp"
 #include "lukhas/preserve/preserver_options.hpp"
@@ -39,27 +40,19 @@ struct Transaction {
 
   StoredContext context;                     // final once the voting begins
   std::vector<ParticipantPtr> participants;  // final once the voting begins; a forget finds them out
-  std::shared_ptr<Transaction> predecessor;  // the one of this context that came before, until its turn
 
-  // Guarded by the state's mutex.
+  // Guarded by the state's mutex. The queue of a context: whoever leaves it joins its neighbours, so that
+  // nobody overtakes one that still runs.
+  std::shared_ptr<Transaction> predecessor;  // null: it is its turn
   std::weak_ptr<Transaction> successor;
   std::optional<CoordinatorMachine> machine;
   std::string refusedBy;  // the participant whose "no" it was
   std::string cause;
 
   std::atomic<bool> callerLeft = false;  // before the decision this means abort; after it, nothing
-  std::atomic<bool> hasEnded = false;
-  WaitList progress;  // it is its turn, a vote came, or it is given up
+  WaitList progress;                     // it is its turn, a vote came, or it is given up
 };
 using TransactionPtr = std::shared_ptr<Transaction>;
-
-// A decision that is not applied everywhere yet.
-struct OpenDecision {
-  Decision decision;
-  Lsn lsn{};
-  std::set<std::string> remaining;              // participants that have not done it
-  std::map<std::string, std::string> refusals;  // participant → cause: it will not do it by itself
-};
 
 struct PreserverState {
   PreserverState(Environment env, AtomicContextPreserverOptions given)
@@ -84,8 +77,9 @@ struct PreserverState {
   std::map<std::string, TransactionPtr> live;              // by transaction id
   std::set<std::string> unknownOutcome;                    // never touched again in this life
   std::unordered_map<std::string, TransactionPtr> newest;  // by context: the end of its queue
-  std::multiset<Lsn> deciding;                  // lower bounds of the decision records that are being written
-  std::map<std::string, OpenDecision> decided;  // by transaction id
+  std::multiset<Lsn> deciding;  // lower bounds of the decision records that are being written
+  OpenDecisions decided;
+  unsigned lateDecisions = 0;  // whose record the log has not taken within the time
   std::map<std::string, std::deque<TransactionRef>> backlog;  // by participant: commits to be told
   std::map<std::string, InDoubtTransaction> leftIntents;      // by transaction id: what recovery had to leave
   DecisionHistory history;
@@ -139,23 +133,25 @@ struct PreserverState {
   // From the call on, `decision` is committed: remembered until every participant has done it.
   void markDecided(const Decision& decision, Lsn lsn) {
     const std::lock_guard lock(mutex);
-    OpenDecision open;
-    open.lsn = lsn;
-    open.remaining.insert(decision.participants.begin(), decision.participants.end());
-    open.decision = decision;
-    decided.insert_or_assign(decision.transaction.transactionId, std::move(open));
     history.add(decision);
+    keep(decision, lsn, {decision.participants.begin(), decision.participants.end()});
+  }
+  // With the mutex held.
+  void keep(const Decision& decision, Lsn lsn, std::set<std::string> remaining) {
+    OpenDecision open;
+    open.decision = decision;
+    open.lsn = lsn;
+    open.remaining = std::move(remaining);
+    for (const std::string& ended : decided.add(std::move(open))) writeEnd(ended);
   }
 
   // A participant has applied a decision. The last one ends it; the log may then be shortened.
   void markDone(const std::string& transactionId, const std::string& participant) {
     const std::lock_guard lock(mutex);
-    const auto found = decided.find(transactionId);
-    if (found == decided.end()) return;
-    found->second.remaining.erase(participant);
-    found->second.refusals.erase(participant);
-    if (!found->second.remaining.empty()) return;
-    decided.erase(found);
+    if (decided.done(transactionId, participant)) writeEnd(transactionId);
+  }
+  // With the mutex held.
+  void writeEnd(const std::string& transactionId) {
     try {
       journal->append(static_cast<std::uint8_t>(DecisionRecord::end), toBytes(transactionId));
       journal->dropBefore(firstNeeded());
@@ -165,18 +161,21 @@ struct PreserverState {
     }
   }
 
-  // The participant will not do it by itself: set aside, so that it does not hold up others.
+  // The participant will not do it by itself: set aside, so that it does not hold up others. Told once, until
+  // the cause is another.
   void markRefused(const std::string& transactionId, const std::string& participant,
                    const std::string& cause) {
     std::optional<InDoubtTransaction> doubt;
     {
       const std::lock_guard lock(mutex);
-      const auto found = decided.find(transactionId);
-      if (found == decided.end() || !found->second.remaining.contains(participant)) return;
-      found->second.refusals[participant] = cause;
-      doubt = describe(found->second);
+      if (!decided.isLeftTo(transactionId, participant)) return;
+      OpenDecision& open = *decided.find(transactionId);
+      const auto before = open.retried.find(participant);
+      const bool isKnown = before != open.retried.end() && before->second == cause;
+      open.refusals[participant] = cause;
+      if (!isKnown) doubt = describe(open);
     }
-    onInDoubt.emit(*doubt);
+    if (doubt) onInDoubt.emit(*doubt);
   }
 
   // From now on the background work tells that participant, for as long as it takes.
@@ -210,7 +209,7 @@ struct PreserverState {
   [[nodiscard]] Lsn firstNeeded() const {
     Lsn first = nextAtLeast();
     if (!deciding.empty()) first = std::min(first, *deciding.begin());
-    for (const auto& [id, open] : decided) first = std::min(first, open.lsn);
+    if (const std::optional<Lsn> oldest = decided.oldest()) first = std::min(first, *oldest);
     return first;
   }
 };

@@ -18,6 +18,11 @@ namespace lukhas::detail {
 
 using CopiesByParticipant = std::vector<std::pair<ParticipantPtr, ContextCopies>>;
 
+// What the participant throws comes out of the awaitable, also when it throws before it awaits anything.
+inline asio::awaitable<ContextCopies> readOne(ParticipantPtr participant, std::string contextId) {
+  co_return co_await participant->read(std::move(contextId));
+}
+
 // Asks all registered participants in parallel. Any that does not answer in time is an error that names it:
 // the newest state may be held by that one alone, and an older one would be a stale read.
 inline asio::awaitable<CopiesByParticipant> readCopies(std::shared_ptr<PreserverState> state,
@@ -28,7 +33,7 @@ inline asio::awaitable<CopiesByParticipant> readCopies(std::shared_ptr<Preserver
   reads.reserve(participants.size());
   for (const ParticipantPtr& participant : participants) {
     std::string id = contextId;
-    reads.emplace_back(state->environment, participant->read(std::move(id)));
+    reads.emplace_back(state->environment, readOne(participant, std::move(id)));
   }
   CopiesByParticipant copies;
   copies.reserve(participants.size());
@@ -44,8 +49,8 @@ inline asio::awaitable<CopiesByParticipant> readCopies(std::shared_ptr<Preserver
     } catch (const Error& error) {
       if (error.code() == asio::error::operation_aborted) throw;
       cause = error.what();
-    } catch (const std::exception& error) {
-      cause = error.what();
+    } catch (...) {
+      cause = causeOf(std::current_exception());
     }
     const std::string& name = participants[i]->name();
     nlohmann::json details{{"participant", name}, {"contextId", cleanText(contextId)}, {"cause", cause}};

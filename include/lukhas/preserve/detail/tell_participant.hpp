@@ -25,30 +25,40 @@ struct Told {
   return final ? Told::Result::refused : Told::Result::unavailable;
 }
 
-// Every failure becomes a value. (A cancelled caller is thrown out by its next co_await.)
-[[nodiscard]] inline asio::awaitable<Told> tell(Environment environment, Duration limit,
-                                                std::string operation, asio::awaitable<void> call) {
+// Every failure becomes a value, also one that `call` throws before there is anything to wait for. (A
+// cancelled caller is thrown out by its next co_await.)
+template <class Call>
+[[nodiscard]] asio::awaitable<Told> tell(Environment environment, Duration limit, std::string operation,
+                                         Call call) {
   Told told;
   try {
-    co_await withTimeLimit(std::move(environment), limit, std::move(operation), std::move(call));
+    asio::awaitable<void> answer = call();
+    co_await withTimeLimit(std::move(environment), limit, std::move(operation), std::move(answer));
   } catch (const std::system_error& error) {
     told.result = classifyFailure(error.code());
     told.cause = error.what();
-  } catch (const std::exception& error) {
+  } catch (...) {
     told.result = Told::Result::unavailable;
-    told.cause = error.what();
+    told.cause = causeOf(std::current_exception());
   }
   co_return told;
 }
 
 [[nodiscard]] inline asio::awaitable<Told> tellCommit(PreserverStatePtr state, ParticipantPtr participant,
                                                       TransactionRef transaction, Duration limit) {
-  return tell(state->environment, limit, "commit", participant->commit(std::move(transaction)));
+  auto commit = [participant, transaction] { return participant->commit(transaction); };
+  return tell(state->environment, limit, "commit", std::move(commit));
 }
 
 [[nodiscard]] inline asio::awaitable<Told> tellAbort(PreserverStatePtr state, ParticipantPtr participant,
                                                      TransactionRef transaction, Duration limit) {
-  return tell(state->environment, limit, "abort", participant->abort(std::move(transaction)));
+  auto abort = [participant, transaction] { return participant->abort(transaction); };
+  return tell(state->environment, limit, "abort", std::move(abort));
+}
+
+[[nodiscard]] inline asio::awaitable<Told> tellToClose(PreserverStatePtr state, ParticipantPtr participant) {
+  auto close = [participant] { return participant->close(); };
+  return tell(state->environment, state->options.openTimeout, "close", std::move(close));
 }
 
 }  // namespace lukhas::detail

@@ -39,16 +39,25 @@ class EndOfTransaction {
   EndOfTransaction& operator=(const EndOfTransaction&) = delete;
 
   ~EndOfTransaction() {
-    TransactionPtr successor;
+    TransactionPtr before;
+    TransactionPtr after;
     {
       const std::lock_guard lock(state_->mutex);
-      transaction_->hasEnded = true;
-      successor = transaction_->successor.lock();
-      state_->live.erase(transaction_->context.transactionId);
+      before = std::exchange(transaction_->predecessor, nullptr);
+      after = transaction_->successor.lock();
+      if (before) before->successor = after;
+      if (after) after->predecessor = before;
       const auto newest = state_->newest.find(transaction_->context.contextId);
-      if (newest != state_->newest.end() && newest->second == transaction_) state_->newest.erase(newest);
+      if (newest != state_->newest.end() && newest->second == transaction_) {
+        if (before) {
+          newest->second = before;
+        } else {
+          state_->newest.erase(newest);
+        }
+      }
+      state_->live.erase(transaction_->context.transactionId);
     }
-    if (successor) successor->progress.resumeAll();
+    if (after && !before) after->progress.resumeAll();
     state_->idle.resumeAll();
   }
 
@@ -59,14 +68,17 @@ class EndOfTransaction {
 
 class TransactionRun {
  public:
-  TransactionRun(PreserverStatePtr state, TransactionPtr transaction)
-      : state_(std::move(state)), transaction_(std::move(transaction)), begun_(state_->environment.now()) {}
+  TransactionRun(PreserverStatePtr state, TransactionPtr transaction, std::shared_ptr<EndOfTransaction> end)
+      : state_(std::move(state)),
+        transaction_(std::move(transaction)),
+        end_(std::move(end)),
+        begun_(state_->environment.now()) {}
 
   // To the end, whatever becomes of the caller. Throws PreserveErrc::aborted or outcome_unknown.
   [[nodiscard]] static asio::awaitable<TransactionOutcome> run(PreserverStatePtr state,
                                                                TransactionPtr transaction) {
-    const EndOfTransaction end(state, transaction);
-    TransactionRun self(state, transaction);
+    auto end = std::make_shared<EndOfTransaction>(state, transaction);
+    TransactionRun self(state, transaction, end);
     std::optional<Refusal> refusal = co_await self.waitForTurn();
     if (!refusal) refusal = co_await self.findVersion();
     if (!refusal && transaction->participants.empty()) co_return TransactionOutcome{};
@@ -89,11 +101,12 @@ class TransactionRun {
   }
 
   [[nodiscard]] asio::awaitable<std::optional<Refusal>> waitForTurn() {
-    const TransactionPtr before = std::exchange(transaction_->predecessor, nullptr);
-    if (!before) co_return std::nullopt;
     const TimePoint deadline = state_->environment.after(state_->options.queueTimeout);
-    Transaction* const earlier = before.get();
-    const auto isReady = [this, earlier] { return earlier->hasEnded || isGivenUp(); };
+    const auto isReady = [this] {
+      if (isGivenUp()) return true;
+      const std::lock_guard lock(state_->mutex);
+      return transaction_->predecessor == nullptr;
+    };
     while (!isReady()) {
       const WaitResult result = co_await transaction_->progress.waitUntil(deadline, isReady);
       if (result == WaitResult::timed_out) {
@@ -113,20 +126,30 @@ class TransactionRun {
     } catch (const Error& error) {
       co_return Refusal{error.details().value("participant", ""), error.what()};
     }
+    std::vector<ParticipantPtr> holders;
     for (const auto& [participant, copy] : copies) {
-      if (!copy.intent) continue;
-      std::optional<Refusal> refusal = co_await settle(participant, TransactionRef(*copy.intent));
-      if (refusal) co_return refusal;
+      bool holds = copy.committed.has_value();
+      if (copy.intent) {
+        const TransactionRef intent(*copy.intent);
+        const IntentWorth worth = worthOf(intent);
+        std::optional<Refusal> refusal = co_await settle(participant, intent, worth);
+        if (refusal) co_return refusal;
+        if (worth == IntentWorth::decided) holds = !intent.forgets;
+        if (worth == IntentWorth::in_other_hands) holds = true;
+      }
+      if (holds) holders.push_back(participant);
     }
     const std::vector<const StoredContext*> states = certainStates(*state_, copies);
     const std::uint64_t newest = newestVersion(states);
     StoredContext& mine = transaction_->context;
     mine.version = newest + 1;
     if (mine.forgets) {
-      for (const auto& [participant, copy] : copies) {
-        const bool holds = copy.committed || (copy.intent && !copy.intent->forgets);
-        if (holds) transaction_->participants.push_back(participant);
+      for (const StoredContext* stored : states) {
+        for (const std::string& name : stored->participants) {
+          if (!state_->find(name)) co_return Refusal{name, "it has the context and is not registered"};
+        }
       }
+      transaction_->participants = std::move(holders);
     }
     std::vector<std::string> names;
     for (const ParticipantPtr& participant : transaction_->participants) names.push_back(participant->name());
@@ -134,25 +157,32 @@ class TransactionRun {
     co_return std::nullopt;
   }
 
-  [[nodiscard]] asio::awaitable<std::optional<Refusal>> settle(ParticipantPtr participant,
-                                                               TransactionRef intent) {
-    bool commits = false;
-    {
-      const std::lock_guard lock(state_->mutex);
-      if (!state_->isOwn(intent.transactionId) || state_->isInOtherHands(intent.transactionId)) {
-        co_return std::nullopt;  // the participant will refuse, and name it
-      }
-      commits = state_->isDecided(intent);
+  // What an intent that was found at a participant means for this coordinator.
+  enum class IntentWorth {
+    decided,         // to be committed
+    undecided,       // to be aborted
+    in_other_hands,  // not to be touched
+  };
+  [[nodiscard]] IntentWorth worthOf(const TransactionRef& intent) const {
+    const std::lock_guard lock(state_->mutex);
+    if (!state_->isOwn(intent.transactionId) || state_->isInOtherHands(intent.transactionId)) {
+      return IntentWorth::in_other_hands;
     }
+    return state_->isDecided(intent) ? IntentWorth::decided : IntentWorth::undecided;
+  }
+
+  [[nodiscard]] asio::awaitable<std::optional<Refusal>> settle(ParticipantPtr participant,
+                                                               TransactionRef intent, IntentWorth worth) {
+    if (worth == IntentWorth::in_other_hands) co_return std::nullopt;  // it will refuse, and name it
     const Duration limit = state_->options.prepareTimeout;
     Told told;
-    if (commits) {
+    if (worth == IntentWorth::decided) {
       told = co_await tellCommit(state_, participant, intent, limit);
     } else {
       told = co_await tellAbort(state_, participant, intent, limit);
     }
     if (told.result != Told::Result::done) co_return Refusal{participant->name(), told.cause};
-    if (commits) state_->markDone(intent.transactionId, participant->name());
+    if (worth == IntentWorth::decided) state_->markDone(intent.transactionId, participant->name());
     co_return std::nullopt;
   }
 
@@ -230,43 +260,101 @@ class TransactionRun {
     return silent;
   }
 
-  // Writes the record that is the decision. A refusal means that it is certainly not in the log.
+  // Writes the record that is the decision. A refusal means that it is certainly not in the log. A log that
+  // takes longer than a call may last goes on alone: what becomes of it then is finished behind the caller's
+  // back, and until then the transaction keeps its place in the queue.
   [[nodiscard]] asio::awaitable<std::optional<Refusal>> decide() {
     state_->onPrepared.emit({context().transactionId, context().contextId});
+    ChildTask<Recorded> record(state_->environment, writeDecision(state_, transaction_));
+    const TimePoint deadline = state_->environment.after(state_->options.commitTimeout);
+    std::optional<Recorded> recorded = co_await record.joinUntil(deadline);
+    if (!recorded) {
+      {
+        const std::lock_guard lock(state_->mutex);
+        ++state_->lateDecisions;
+        ++state_->counters.failedTransactions;
+      }
+      ChildTask<void> late(state_->environment, finishLate(state_, transaction_, end_, std::move(record)));
+      late.detach();
+      throwUnknown("the transaction log did not take the decision in time");
+    }
+    if (recorded->isUnknown) {
+      {
+        const std::lock_guard lock(state_->mutex);
+        ++state_->counters.failedTransactions;
+      }
+      throwUnknown(recorded->failure);
+    }
+    if (recorded->failure.empty()) co_return std::nullopt;
+    co_return Refusal{{}, "the transaction log: " + recorded->failure};
+  }
+
+  // What became of the decision's record.
+  struct Recorded {
+    bool isUnknown = false;
+    std::string failure;  // empty: it is durable
+  };
+
+  [[nodiscard]] static asio::awaitable<Recorded> writeDecision(PreserverStatePtr state,
+                                                               TransactionPtr transaction) {
     Decision decision;
-    decision.transaction = TransactionRef(context());
-    decision.participants = context().participants.names();
-    decision.payloadHash = context().payloadHash;
-    decision.decidedAt = state_->environment.wallNow();
-    const DecidingMark mark(state_);
-    std::string refused;
-    std::string unknown;
+    decision.transaction = TransactionRef(transaction->context);
+    decision.participants = transaction->context.participants.names();
+    decision.payloadHash = transaction->context.payloadHash;
+    decision.decidedAt = state->environment.wallNow();
+    const std::string& id = transaction->context.transactionId;
+    const DecidingMark mark(state);
+    {  // whatever goes wrong from here on, the intents are not touched until it is known what the log holds
+      const std::lock_guard lock(state->mutex);
+      state->unknownOutcome.insert(id);
+    }
+    Recorded recorded;
     Lsn lsn;
     std::optional<asio::awaitable<Lsn>> durable;
     try {
-      durable.emplace(state_->journal->appendDurable(static_cast<std::uint8_t>(DecisionRecord::commit),
-                                                     decision.encode()));
+      durable.emplace(state->journal->appendDurable(static_cast<std::uint8_t>(DecisionRecord::commit),
+                                                    decision.encode()));
     } catch (const Error& error) {
-      refused = error.what();  // the log did not take it
+      recorded.failure = error.what();  // the log did not take it
     }
     if (durable) {
       try {
         lsn = co_await std::move(*durable);
       } catch (const Error& error) {
-        (error.code() == JournalErrc::disk_full ? refused : unknown) = error.what();
+        recorded.failure = error.what();
+        recorded.isUnknown = error.code() != JournalErrc::disk_full;
       }
     }
-    if (!unknown.empty()) failUnknown(unknown);
-    if (!refused.empty()) {
-      const std::lock_guard lock(state_->mutex);
-      (void)transaction_->machine->giveUp();
-      co_return Refusal{{}, "the transaction log: " + refused};
+    if (recorded.failure.empty()) state->markDecided(decision, lsn);
+    if (!recorded.isUnknown) {
+      const std::lock_guard lock(state->mutex);
+      state->unknownOutcome.erase(id);
+      if (recorded.failure.empty()) {
+        (void)transaction->machine->recorded();
+        ++state->counters.successfulCommits;
+      } else {
+        (void)transaction->machine->giveUp();
+      }
     }
-    state_->markDecided(decision, lsn);
-    const std::lock_guard lock(state_->mutex);
-    (void)transaction_->machine->recorded();
-    ++state_->counters.successfulCommits;
-    co_return std::nullopt;
+    co_return recorded;
+  }
+
+  // The rest of a transaction whose caller was told that the outcome is unknown.
+  [[nodiscard]] static asio::awaitable<void> finishLate(PreserverStatePtr state, TransactionPtr transaction,
+                                                        std::shared_ptr<EndOfTransaction> end,
+                                                        ChildTask<Recorded> record) {
+    const Recorded recorded = co_await record.join();
+    {
+      const std::lock_guard lock(state->mutex);
+      --state->lateDecisions;
+    }
+    const TransactionRef reference(transaction->context);
+    if (recorded.failure.empty()) {
+      for (const ParticipantPtr& participant : transaction->participants) {
+        state->handOver(reference, participant->name());
+      }
+    }
+    end.reset();  // an intent without a decision is now recovery's
   }
 
   // While it lives, the log keeps all records from its beginning on.
@@ -295,8 +383,8 @@ class TransactionRun {
     const TimePoint deadline = state_->environment.after(state_->options.commitTimeout);
     std::vector<ChildTask<void>> tells;
     tells.reserve(transaction_->participants.size());
-    for (const ParticipantPtr& participant : transaction_->participants) {
-      tells.emplace_back(state_->environment, tellUntil(state_, participant, decided, deadline));
+    for (std::size_t i = 0; i < transaction_->participants.size(); ++i) {
+      tells.emplace_back(state_->environment, tellUntil(state_, transaction_, i, deadline));
     }
     for (ChildTask<void>& tell : tells) co_await awaitQuietly(tell, deadline);
 
@@ -307,12 +395,12 @@ class TransactionRun {
     std::optional<InDoubtTransaction> doubt;
     {
       const std::lock_guard lock(state_->mutex);
-      if (const auto open = state_->decided.find(decided.transactionId); open != state_->decided.end()) {
-        for (const std::string& name : open->second.remaining) {
+      if (const OpenDecision* const open = state_->decided.find(decided.transactionId)) {
+        for (const std::string& name : open->remaining) {
           outcome.pending.push_back(name);
-          if (!open->second.refusals.contains(name)) handedOver.push_back(name);
+          if (!open->refusals.contains(name)) handedOver.push_back(name);
         }
-        doubt = PreserverState::describe(open->second);
+        doubt = PreserverState::describe(*open);
       }
       state_->latency.record(state_->environment.now() - begun_);
     }
@@ -322,8 +410,10 @@ class TransactionRun {
     co_return outcome;
   }
 
-  [[nodiscard]] static asio::awaitable<void> tellUntil(PreserverStatePtr state, ParticipantPtr participant,
-                                                       TransactionRef decided, TimePoint deadline) {
+  [[nodiscard]] static asio::awaitable<void> tellUntil(PreserverStatePtr state, TransactionPtr transaction,
+                                                       std::size_t index, TimePoint deadline) {
+    const ParticipantPtr participant = transaction->participants[index];
+    const TransactionRef decided(transaction->context);
     const Environment& environment = state->environment;
     const Backoff backoff{std::chrono::milliseconds(50), state->options.longestRetryPause};
     for (unsigned attempt = 0; attempt < state->options.commitAttempts; ++attempt) {
@@ -331,7 +421,10 @@ class TransactionRun {
       const Duration left = deadline - environment.now();
       if (left <= Duration::zero()) co_return;
       const Told told = co_await tellCommit(state, participant, decided, left);
-      if (told.result == Told::Result::done) state->markDone(decided.transactionId, participant->name());
+      if (told.result == Told::Result::done) {
+        state->markDone(decided.transactionId, participant->name());
+        noteDone(*state, *transaction, index);
+      }
       if (told.result == Told::Result::refused) {
         state->markRefused(decided.transactionId, participant->name(), told.cause);
       }
@@ -339,9 +432,18 @@ class TransactionRun {
     }
   }
 
-  [[nodiscard]] static asio::awaitable<void> tellOnce(PreserverStatePtr state, ParticipantPtr participant,
-                                                      TransactionRef aborted, Duration limit) {
-    (void)co_await tellAbort(std::move(state), std::move(participant), std::move(aborted), limit);
+  [[nodiscard]] static asio::awaitable<void> tellOnce(PreserverStatePtr state, TransactionPtr transaction,
+                                                      std::size_t index) {
+    const ParticipantPtr participant = transaction->participants[index];
+    const TransactionRef aborted(transaction->context);
+    const Duration limit = state->options.prepareTimeout;
+    const Told told = co_await tellAbort(state, participant, aborted, limit);
+    if (told.result == Told::Result::done) noteDone(*state, *transaction, index);
+  }
+
+  static void noteDone(PreserverState& state, Transaction& transaction, std::size_t index) {
+    const std::lock_guard lock(state.mutex);
+    (void)transaction.machine->done(index);
   }
 
   // The outcome of the transaction stands: no failure on the way of telling it may change the answer.
@@ -356,13 +458,10 @@ class TransactionRun {
   // Waits for those that are known to answer. The others are told too, but nobody waits for them; what they
   // still hold afterwards, recovery finds.
   [[nodiscard]] asio::awaitable<void> tellAllToAbort() {
-    const TransactionRef aborted(context());
-    const Duration limit = state_->options.prepareTimeout;
-    const TimePoint deadline = state_->environment.after(limit);
+    const TimePoint deadline = state_->environment.after(state_->options.prepareTimeout);
     std::vector<ChildTask<void>> tells;
     for (std::size_t i = 0; i < transaction_->participants.size(); ++i) {
-      ChildTask<void> tell(state_->environment,
-                           tellOnce(state_, transaction_->participants[i], aborted, limit));
+      ChildTask<void> tell(state_->environment, tellOnce(state_, transaction_, i));
       if (silent_.size() > i && silent_[i]) {
         tell.detach();
       } else {
@@ -389,21 +488,17 @@ class TransactionRun {
                 std::move(details));
   }
 
-  [[noreturn]] void failUnknown(const std::string& cause) {
-    {
-      const std::lock_guard lock(state_->mutex);
-      state_->unknownOutcome.insert(context().transactionId);
-      ++state_->counters.failedTransactions;
-    }
+  [[noreturn]] void throwUnknown(const std::string& cause) const {
     nlohmann::json details{{"transactionId", context().transactionId}, {"cause", cause}};
     throw Error(PreserveErrc::outcome_unknown,
-                fmt::format("whether transaction {} is committed is decided by the next start: {}",
+                fmt::format("whether transaction {} is committed is not known yet: {}",
                             context().transactionId, cause),
                 std::move(details));
   }
 
   PreserverStatePtr state_;
   TransactionPtr transaction_;
+  std::shared_ptr<EndOfTransaction> end_;
   TimePoint begun_;
   std::vector<bool> silent_;  // by participant: it had not answered when the voting ended
 };

@@ -239,11 +239,19 @@ inline asio::awaitable<void> addParticipantTo(PreserverStatePtr state, Participa
     requireUnused();
   }
   co_await openInTime(state, participant);
-  const std::lock_guard lock(state->mutex);
-  if (state->stopping) throw Error(PreserveErrc::not_started, "the preserver was stopped");
-  requireUnused();
-  state->participants.emplace(name, participant);
-  if (state->accepting) beginBacklogLoop(state, participant);
+  std::exception_ptr failure;
+  try {
+    const std::lock_guard lock(state->mutex);
+    if (state->stopping) throw Error(PreserveErrc::not_started, "the preserver was stopped");
+    requireUnused();  // another call may have been quicker
+    state->participants.emplace(name, participant);
+    if (state->accepting) beginBacklogLoop(state, participant);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (!failure) co_return;
+  (void)co_await tellToClose(state, participant);
+  std::rethrow_exception(failure);
 }
 
 // Takes over what the log says of earlier lives. With the mutex held.
@@ -253,12 +261,7 @@ inline void takeOver(PreserverState& state, const std::vector<Record>& records) 
   for (const Decision& decision : replay.all()) state.history.add(decision);
   for (DecisionReplay::Open& left : replay.open()) {
     for (const std::string& name : left.remaining) state.backlog[name].push_back(left.decision.transaction);
-    OpenDecision open;
-    open.lsn = Lsn{left.lsn};
-    open.remaining = std::move(left.remaining);
-    open.decision = std::move(left.decision);
-    const std::string id = open.decision.transaction.transactionId;
-    state.decided.emplace(id, std::move(open));
+    state.keep(left.decision, Lsn{left.lsn}, std::move(left.remaining));
   }
   state.journal->dropBefore(state.firstNeeded());
 }
@@ -282,13 +285,12 @@ inline asio::awaitable<void> startIn(PreserverStatePtr state) {
         co_await Journal::open(state->environment, std::move(disk), std::move(directory), options);
     const std::vector<Record> records = journal->takeRecovered();
     const std::lock_guard lock(state->mutex);
+    if (state->stopping) throw Error(PreserveErrc::not_started, "the preserver was stopped meanwhile");
     state->journal = std::move(journal);
     takeOver(*state, records);
-    if (!state->stopping) {
-      state->accepting = true;
-      for (const auto& [name, participant] : state->participants) beginBacklogLoop(state, participant);
-      beginRecoveryLoop(state);
-    }
+    state->accepting = true;
+    for (const auto& [name, participant] : state->participants) beginBacklogLoop(state, participant);
+    beginRecoveryLoop(state);
   } catch (...) {
     failure = std::current_exception();
   }
@@ -296,6 +298,13 @@ inline asio::awaitable<void> startIn(PreserverStatePtr state) {
   const std::lock_guard lock(state->mutex);
   state->started = false;
   std::rethrow_exception(failure);
+}
+
+inline asio::awaitable<void> closeLog(PreserverStatePtr state) { co_await state->journal->close(); }
+
+// How long the calls that are under way may still take, if all but the log keeps to its limits.
+[[nodiscard]] inline Duration longestCall(const AtomicContextPreserverOptions& options) {
+  return options.queueTimeout + 4 * options.prepareTimeout + 2 * options.commitTimeout;
 }
 
 inline asio::awaitable<void> stopIn(PreserverStatePtr state) {
@@ -308,7 +317,11 @@ inline asio::awaitable<void> stopIn(PreserverStatePtr state) {
     const std::lock_guard lock(shared->mutex);
     return shared->live.empty();
   };
-  while (!isIdle()) (void)co_await state->idle.wait(isIdle);
+  const TimePoint patience = state->environment.after(longestCall(state->options));
+  while (!isIdle()) {
+    const WaitResult result = co_await state->idle.waitUntil(patience, isIdle);
+    if (result == WaitResult::timed_out) break;
+  }
   {
     const std::lock_guard lock(state->mutex);
     state->stopping = true;
@@ -321,24 +334,19 @@ inline asio::awaitable<void> stopIn(PreserverStatePtr state) {
   while (!isQuiet()) (void)co_await state->idle.wait(isQuiet);
   const std::vector<ParticipantPtr> participants = state->allParticipants();
   for (const ParticipantPtr& participant : participants) {
-    asio::awaitable<void> closing = participant->close();
-    (void)co_await tell(state->environment, state->options.openTimeout, "close", std::move(closing));
+    (void)co_await tellToClose(state, participant);
   }
-  if (state->journal) co_await state->journal->close();
+  if (!state->journal) co_return;
+  const Duration limit = state->options.openTimeout;
+  co_await withTimeLimit(state->environment, limit, "closing the transaction log", closeLog(state));
 }
 
 inline asio::awaitable<RecoveryReport> recoverIn(PreserverStatePtr state) {
   {
     const std::lock_guard lock(state->mutex);
     requireAccepting(*state);
-    for (auto& [id, open] : state->decided) {
-      for (const auto& [name, cause] : open.refusals) {
-        state->backlog[name].push_back(open.decision.transaction);
-      }
-      open.refusals.clear();
-    }
   }
-  state->wake.resumeAll();
+  retryRefused(*state);
   co_return co_await recoverOnce(state);
 }
 
@@ -432,6 +440,12 @@ inline HealthReport AtomicContextPreserver::healthCheck() const {
   reportAny(Reason::undecided, "intents_left", "intents without a decision could not be aborted yet");
   reportAny(Reason::foreign, "foreign_intents", "intents belong to another coordinator");
   const std::lock_guard lock(state_->mutex);
+  if (state_->lateDecisions > 0) {
+    report.report("log_stalled",
+                  fmt::format("{} decisions wait for a transaction log that does not answer in time",
+                              state_->lateDecisions),
+                  state_->lateDecisions, 0);
+  }
   if (state_->journal) report.append("journal", state_->journal->healthCheck());
   return report;
 }
