@@ -38,14 +38,22 @@ namespace lukhas {
 // crash, of this process or a participant's, at any moment, changes nothing of this.
 //
 // Order of service. Transactions of one context run one after the other, in the order of the calls; those of
-// different contexts run side by side. A read sees every transaction that had returned before it began.
+// different contexts run side by side. A read sees every transaction of this preserver that had returned before
+// it began.
 //
-// Time. Each step has a limit (AtomicContextPreserverOptions), so every call ends. Cancelling a call, or
-// destroying the preserver, aborts the transaction if it is not decided yet; afterwards it changes nothing.
+// Time. Each step has a limit (AtomicContextPreserverOptions), so every call ends. A log that does not take the
+// decision within `commitTimeout` ends it with PreserveErrc::outcome_unknown; the transaction goes on when the
+// log does, and health says so (log_stalled). Only start() takes as long as the disk does. Cancelling a call,
+// or destroying the preserver, aborts the transaction if it is not decided yet; afterwards it changes nothing.
+//
+// Every call asks all registered participants for what they hold of the context, also those that it does not
+// name: one that is down makes it fail (docs/decisions/0005). Register all that ever held contexts: a copy at
+// somebody who is not registered is not seen, and keeps forget() from removing the others.
 //
 // The caller resumes on its own executor. Any thread may call. stop() before destruction lets what is under
 // way end in order; without it, the next start finishes it. One preserver a journal directory; several may
-// share participants: what another one has prepared is never touched, and shown by listInDoubt().
+// share participants: what another one has prepared is never touched, and shown by listInDoubt(). What
+// another one has decided is read here once it is applied.
 //
 // The method: presumed abort (Mohan, Lindsay, Obermarck, 1986); see CoordinatorMachine.
 class AtomicContextPreserver {

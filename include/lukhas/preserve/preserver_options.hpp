@@ -32,8 +32,8 @@ struct AtomicContextPreserverOptions {
   // How long all participants together have to answer a prepare, or a read, before it counts as a no. 1 ms to
   // 1 h.
   Duration prepareTimeout = std::chrono::seconds(5);
-  // How long a call goes on telling participants to commit before it returns with the rest as `pending`. 1 ms
-  // to 1 h.
+  // How long a call waits for the log to take the decision, and how long it goes on telling participants to
+  // commit before it returns with the rest as `pending`. 1 ms to 1 h.
   Duration commitTimeout = std::chrono::seconds(10);
   // How often it tries within that time, with exponential backoff in between. 1 to 100.
   unsigned commitAttempts = 3;

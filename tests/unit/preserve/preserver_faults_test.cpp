@@ -8,6 +8,7 @@
 
 #include "lukhas/preserve/atomic_context_preserver.hpp"
 #include "support/catch.hpp"
+#include "support/hanging_disk.hpp"
 #include "support/preserver_world.hpp"
 
 namespace preserver_faults_test {
@@ -20,6 +21,7 @@ using lukhas::PreserveErrc;
 using lukhas::TransactionRef;
 using lukhas::test::both;
 using lukhas::test::failing;
+using lukhas::test::HangingDisk;
 using lukhas::test::PreserverWorld;
 using nlohmann::json;
 
@@ -61,74 +63,6 @@ class BluntParticipant final : public lukhas::Participant {
     throw 42;  // NOLINT: not even an exception of the standard's
   }
   std::shared_ptr<lukhas::Participant> inner_;
-};
-
-// A disk whose syncs of files wait while it hangs.
-class HangingDisk final : public lukhas::Disk {
- public:
-  struct Hang {
-    explicit Hang(const lukhas::Environment& environment) : changed(environment) {}
-    bool hangs = false;
-    lukhas::WaitList changed;
-  };
-
-  HangingDisk(std::shared_ptr<lukhas::Disk> inner, const lukhas::Environment& environment)
-      : inner_(std::move(inner)), hang_(std::make_shared<Hang>(environment)) {}
-
-  void hang(bool hangs) {
-    hang_->hangs = hangs;
-    hang_->changed.resumeAll();
-  }
-
-  asio::awaitable<std::shared_ptr<lukhas::File>> open(std::string path, lukhas::OpenMode mode) override {
-    std::shared_ptr<lukhas::File> file = co_await inner_->open(std::move(path), mode);
-    co_return std::make_shared<HangingFile>(std::move(file), hang_);
-  }
-  asio::awaitable<std::vector<std::string>> list(std::string directory) override {
-    return inner_->list(std::move(directory));
-  }
-  asio::awaitable<void> createDirectories(std::string directory) override {
-    return inner_->createDirectories(std::move(directory));
-  }
-  asio::awaitable<void> rename(std::string from, std::string to) override {
-    return inner_->rename(std::move(from), std::move(to));
-  }
-  asio::awaitable<void> remove(std::string path) override { return inner_->remove(std::move(path)); }
-  asio::awaitable<void> syncDirectory(std::string directory) override {
-    return inner_->syncDirectory(std::move(directory));
-  }
-  asio::awaitable<std::unique_ptr<lukhas::DirectoryLock>> lock(std::string directory) override {
-    return inner_->lock(std::move(directory));
-  }
-
- private:
-  class HangingFile final : public lukhas::File {
-   public:
-    HangingFile(std::shared_ptr<lukhas::File> inner, std::shared_ptr<Hang> hang)
-        : inner_(std::move(inner)), hang_(std::move(hang)) {}
-    asio::awaitable<lukhas::Bytes> read(std::uint64_t offset, std::size_t size) override {
-      return inner_->read(offset, size);
-    }
-    asio::awaitable<void> write(std::uint64_t offset, lukhas::Bytes data) override {
-      return inner_->write(offset, std::move(data));
-    }
-    asio::awaitable<void> sync() override {
-      Hang* const hang = hang_.get();
-      const auto moves = [hang] { return !hang->hangs; };
-      while (!moves()) (void)co_await hang_->changed.wait(moves);
-      co_await inner_->sync();
-    }
-    asio::awaitable<std::uint64_t> size() override { return inner_->size(); }
-    asio::awaitable<void> truncate(std::uint64_t size) override { return inner_->truncate(size); }
-    asio::awaitable<void> preallocate(std::uint64_t size) override { return inner_->preallocate(size); }
-
-   private:
-    std::shared_ptr<lukhas::File> inner_;
-    std::shared_ptr<Hang> hang_;
-  };
-
-  std::shared_ptr<lukhas::Disk> inner_;
-  std::shared_ptr<Hang> hang_;
 };
 
 // A preserver whose second participant is blunt, and whose disk can hang.
