@@ -19,7 +19,7 @@
 namespace test {
 
 // What a variant of the back end does without. The suite must notice each.
-enum class BrokenGuard { none, lock, two_phase_commit, expiry };
+enum class BrokenGuard { none, lock, two_phase_commit, expiry, ttl };
 
 // A participant that does not wait for the decision: what it is asked to prepare, it commits.
 class HastyParticipant final : public lukhas::Participant {
@@ -65,7 +65,14 @@ class WholeSystem {
       world_.crash();
     }
     const std::unique_ptr<lukhas::ContextSystem> last = begin();
-    world_.spawn(start(*last));
+    world_.spawn(serve(*last));
+    world_.spawn(disturb());
+    world_.runFor(std::chrono::seconds(5));
+    calm_ = true;
+    for (int wait = 0; wait < 6 && last->locks().getMetrics().totalAcquired < 20; ++wait) {
+      world_.runFor(std::chrono::seconds(30));  // its start may have met participants that were down
+    }
+    closing_ = true;
     world_.runFor(std::chrono::minutes(2));
     checkRest(*last);
     world_.spawn(last->stop());
@@ -81,6 +88,9 @@ class WholeSystem {
   static constexpr std::chrono::seconds deadline{6};
   static constexpr std::chrono::seconds cached{3};
   static constexpr int sessions = 2;
+  static constexpr std::chrono::milliseconds registered{
+      1500};  // shorter than `cached`: the engine is what ends it
+  static constexpr std::chrono::milliseconds punctual{10};
 
   // What is known of one session.
   struct Facts {
@@ -88,6 +98,7 @@ class WholeSystem {
     std::optional<json> possible;  // a context whose preservation was under way when the process crashed
     int inside = 0;                // clients that believe that they hold the lock
     lukhas::TimePoint cachedAt{};
+    lukhas::TimePoint registeredAt{};
   };
 
   void violation(std::string what) {
@@ -103,6 +114,8 @@ class WholeSystem {
     options.preserver.journalSegmentBytes = 4096;
     options.router.transport = world_.transport();
     options.router.deadline = deadline;
+    options.ttl.minTtl = std::chrono::milliseconds(100);
+    options.ttl.gracePeriod = lukhas::Duration::zero();
     auto system = std::make_unique<lukhas::ContextSystem>(world_.environment(), std::move(options));
     for (int model = 0; model < 2; ++model) {
       lukhas::ModelDescription description;
@@ -133,6 +146,7 @@ class WholeSystem {
       }
     }
     co_await system.start();
+    if (broken_ == BrokenGuard::ttl) system.ttl().stop();
   }
 
   asio::awaitable<void> serve(lukhas::ContextSystem& system) {
@@ -144,14 +158,14 @@ class WholeSystem {
 
   asio::awaitable<void> converse(lukhas::ContextSystem& system, std::string session, int client) {
     const lukhas::Environment env = world_.environment();
-    for (int number = 1;; ++number) {
+    for (int number = 1; !closing_; ++number) {
       try {
         co_await turn(system, session, fmt::format("client {} message {}", client, number));
         ++turns_;
       } catch (const lukhas::Error& error) {
         checkFailure(error);
       }
-      co_await env.sleepFor(std::chrono::milliseconds(env.random() % 800));
+      co_await env.sleepFor(std::chrono::milliseconds(env.random() % (calm_ ? 20'000 : 800)));
     }
   }
 
@@ -195,7 +209,7 @@ class WholeSystem {
     facts.certain = context;
     facts.cachedAt = world_.environment().now();
     co_await system.store().set(session, context, storedFor());
-    (void)system.ttl().registerEntry(session, std::chrono::seconds(30), "session");
+    registerInTtl(system, session, facts);
   }
 
   asio::awaitable<std::string> ask(lukhas::ContextSystem& system, json context) {
@@ -212,6 +226,16 @@ class WholeSystem {
     if (world_.environment().now() > latest) violation("a request outlived its deadline");
     if (failure) std::rethrow_exception(failure);
     co_return text;
+  }
+
+  // Every other session is registered with the engine, which then removes it from the cache in time; the cache
+  // alone sees to the others.
+  [[nodiscard]] static bool isRegistered(const std::string& session) { return session.back() % 2 == 1; }
+  void registerInTtl(lukhas::ContextSystem& system, const std::string& session, Facts& facts) {
+    if (!isRegistered(session)) return;
+    facts.registeredAt = world_.environment().now();
+    if (broken_ == BrokenGuard::ttl) return;
+    (void)system.ttl().registerEntry(session, registered, "session");
   }
 
   [[nodiscard]] lukhas::Duration storedFor() const {
@@ -237,7 +261,13 @@ class WholeSystem {
     if (fromCache && begun >= facts.cachedAt + cached) {
       violation(fmt::format("{}: an expired context was read from the cache", session));
     }
-    if (!fromCache) facts.cachedAt = world_.environment().now();
+    if (fromCache && isRegistered(session) && begun > facts.registeredAt + registered + punctual) {
+      violation(fmt::format("{}: a context that expired in ttl was read from the cache", session));
+    }
+    if (!fromCache) {
+      facts.cachedAt = world_.environment().now();
+      registerInTtl(system, session, facts);
+    }
     const bool isNew = facts.certain.is_null() && context["messages"].empty();
     const bool isPossible = facts.possible && context == *facts.possible;
     if (isPossible) facts.certain = context;
@@ -265,6 +295,7 @@ class WholeSystem {
     const lukhas::Environment env = world_.environment();
     for (;;) {
       co_await env.sleepFor(std::chrono::milliseconds(env.random() % 1500));
+      if (calm_) break;
       lukhas::SimulatedModel& model =
           world_.model(env.random() % 3 == 0 ? "http://second.test/v1" : "http://first.test/v1");
       const std::shared_ptr<lukhas::SimulatedParticipant> participant =
@@ -282,9 +313,11 @@ class WholeSystem {
         default: participant->stallNext(); break;
       }
     }
+    for (const char* url : {"http://first.test/v1", "http://second.test/v1"}) world_.model(url).recover();
   }
 
-  // The last life has had its time, nobody asked for anything: all must be settled.
+  // The last life had its share of faults, then time to get over them, then nobody who asked: all must be
+  // settled.
   void checkRest(lukhas::ContextSystem& system) {
     for (const auto& [session, facts] : facts_) {
       const std::optional<json> db = world_.participant("db")->committed(session);
@@ -301,13 +334,18 @@ class WholeSystem {
     if (system.locks().getMetrics().activeLocks > 0) violation("a lock is still held");
     if (!system.preserver().listInDoubt().empty()) violation("a transaction is still in doubt");
     if (system.ttl().getMetrics().activeEntries > 0) violation("an entry outlived its time");
-    if (!system.healthCheck().healthy)
-      violation("not healthy at rest: " + system.healthCheck().toJson().dump());
+    if (system.locks().getMetrics().totalAcquired == 0) violation("the last life did nothing");
+    for (const lukhas::HealthIssue& issue : system.healthCheck().issues) {
+      // The router judges its models by their latest answers, and some were asked last when they failed.
+      if (!issue.code.starts_with("router.")) violation("not healthy at rest: " + issue.message);
+    }
   }
 
   lukhas::Simulation world_;
   lukhas::SplitMix chance_;
   BrokenGuard broken_;
+  bool calm_ = false;     // nothing is disturbed any more
+  bool closing_ = false;  // no turn begins any more
   std::map<std::string, Facts> facts_;
   std::vector<std::string> violations_;
   std::uint64_t turns_ = 0;

@@ -36,7 +36,7 @@ TEST_CASE("the whole system keeps its promises under a thousand seeds of faults 
 }
 
 TEST_CASE("a seed replays the whole system step by step", "[system]") {
-  for (std::uint64_t seed = 1; seed <= test::runs(100, 1000); ++seed) {
+  for (std::uint64_t seed = 1; seed <= test::runs(200, 1000); ++seed) {
     INFO("seed " << seed);
     WholeSystem first(seed, BrokenGuard::none);
     WholeSystem second(seed, BrokenGuard::none);
@@ -57,4 +57,8 @@ TEST_CASE("a participant that commits before the decision is caught", "[system]"
 
 TEST_CASE("a cache that keeps contexts beyond their time is caught", "[system]") {
   CHECK(failingSeeds(BrokenGuard::expiry, 20) > 0);
+}
+
+TEST_CASE("an engine that ends nothing is caught", "[system]") {
+  CHECK(failingSeeds(BrokenGuard::ttl, 20) > 0);
 }

@@ -31,6 +31,7 @@ class BluntParticipant final : public lukhas::Participant {
   explicit BluntParticipant(std::shared_ptr<lukhas::Participant> inner) : inner_(std::move(inner)) {}
 
   int commitsThatThrow = 0;
+  int abortsThatThrow = 0;
   int readsThatThrow = 0;
   int listsThatThrow = 0;
 
@@ -44,6 +45,7 @@ class BluntParticipant final : public lukhas::Participant {
     return inner_->commit(std::move(transaction));
   }
   asio::awaitable<void> abort(TransactionRef transaction) override {
+    throwOneOf(abortsThatThrow);
     return inner_->abort(std::move(transaction));
   }
   asio::awaitable<std::vector<lukhas::StoredContext>> inDoubt() override {
@@ -107,8 +109,11 @@ TEST_CASE("a commit whose answer was lost counts as done once the context has mo
     const json data = 1;
     lukhas::Subscription losing = preserver.onPrepared.connect(
         [&](const lukhas::TransactionPrepared&) { world.world.participant("db")->loseNextAnswer(); });
+    lukhas::Subscription again = preserver.onInDoubt.connect(
+        [&](const lukhas::InDoubtTransaction&) { world.world.participant("db")->loseNextAnswer(); });
     const ContextSnapshot snapshot = co_await preserver.preserveContext("session", data, both);
     losing.disconnect();
+    again.disconnect();
     CHECK(snapshot.pending == std::vector<std::string>{"db"});
     forgotten = co_await preserver.forget("session");
   });
@@ -139,17 +144,21 @@ TEST_CASE("a participant that throws before it awaits is told again like any oth
 
 TEST_CASE("forgetting a context that never was committed says that there was none", "[preserve]") {
   using namespace preserver_faults_test;
-  PreserverWorld world;
-  world.world.participant("files")->refuseNextPrepare();
+  FaultyWorld world;
+  world.world.participant("db")->latency(20ms, 20ms);
+  world.world.participant("db")->refuseNextPrepare();
+  world.files->abortsThatThrow = 1;  // so that its intent is left
   bool forgot = true;
   world.run([&](AtomicContextPreserver& preserver) -> asio::awaitable<void> {
     const json data = 1;
     Error failure(std::error_code{}, "");
-    world.world.participant("db")->latency(1ms, 1ms);
     co_await failing(failure, preserver.preserveContext("session", data, both));
+    CHECK(failure.code() == PreserveErrc::aborted);
+    CHECK(world.world.participant("files")->intents() == 1);
     forgot = co_await preserver.forget("session");
   });
   CHECK_FALSE(forgot);
+  CHECK(world.world.participant("files")->intents() == 0);
 }
 
 TEST_CASE("a context of which somebody unregistered has a copy is not half forgotten", "[preserve]") {

@@ -81,24 +81,26 @@ TEST_CASE("a caller that leaves the queue of a context lets nobody overtake", "[
 TEST_CASE("a call whose time in the queue is over lets nobody overtake", "[preserve]") {
   using namespace preserver_queue_test;
   lukhas::AtomicContextPreserverOptions options;
-  options.queueTimeout = 300ms;
+  options.queueTimeout = 250ms;
   options.prepareTimeout = 20s;
   options.commitTimeout = 20s;
   PreserverWorld world(options);
   world.run({});
-  world.world.participant("db")->latency(60ms, 60ms);
+  world.world.participant("db")->latency(100ms, 100ms);
   Ending a;
   Ending b;
   Ending c;
   world.world.spawn(preserve(*world.preserver, "a", {"db"}, a));
   world.world.runFor(1ms);  // what is ready at once runs in any order
   world.world.spawn(preserve(*world.preserver, "b", {"files"}, b));
-  world.world.runFor(200ms);
+  world.world.runFor(240ms);
   world.world.spawn(preserve(*world.preserver, "c", {"files"}, c));
-  world.world.runFor(120ms);
+  world.world.runFor(60ms);
   CHECK(b.failed);
   CHECK_FALSE(a.version);
   CHECK_FALSE(c.version);
+  world.world.runFor(60ms);
+  world.world.participant("db")->latency(1ms, 1ms);  // so that A ends before the time of C is over
   world.world.runFor(1min);
   requireOneAfterTheOther(world, a, c);
 }
