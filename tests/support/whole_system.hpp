@@ -228,8 +228,8 @@ class WholeSystem {
     co_return text;
   }
 
-  // Every other session is registered with the engine, which then removes it from the cache in time; the cache
-  // alone sees to the others.
+  // Every other session is registered with the engine, which then removes it from the cache in time; the
+  // cache alone sees to the others.
   [[nodiscard]] static bool isRegistered(const std::string& session) { return session.back() % 2 == 1; }
   void registerInTtl(lukhas::ContextSystem& system, const std::string& session, Facts& facts) {
     if (!isRegistered(session)) return;

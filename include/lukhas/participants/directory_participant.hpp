@@ -38,8 +38,9 @@ namespace lukhas {
 //
 // Calls are served one after the other, in the order in which they were made. One whose caller is cancelled
 // before its turn is dropped; one that has begun runs to its end. When 1,000 calls wait, as for a disk that
-// hangs, further ones are refused with PreserveErrc::participant_unavailable. A relative path is resolved by each call of the disk: do not change the
-// process's working directory. Any thread may call.
+// hangs, further ones are refused with PreserveErrc::participant_unavailable. Any thread may call.
+//
+// A relative path is resolved by each call of the disk: do not change the process's working directory.
 class DirectoryParticipant final : public Participant {
  public:
   // `path` is made, with its parents, by open(). The second form is for a disk other than the system's.

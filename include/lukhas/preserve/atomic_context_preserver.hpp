@@ -38,13 +38,14 @@ namespace lukhas {
 // crash, of this process or a participant's, at any moment, changes nothing of this.
 //
 // Order of service. Transactions of one context run one after the other, in the order of the calls; those of
-// different contexts run side by side. A read sees every transaction of this preserver that had returned before
-// it began.
+// different contexts run side by side. A read sees every transaction of this preserver that had returned
+// before it began.
 //
-// Time. Each step has a limit (AtomicContextPreserverOptions), so every call ends. A log that does not take the
-// decision within `commitTimeout` ends it with PreserveErrc::outcome_unknown; the transaction goes on when the
-// log does, and health says so (log_stalled). Only start() takes as long as the disk does. Cancelling a call,
-// or destroying the preserver, aborts the transaction if it is not decided yet; afterwards it changes nothing.
+// Time. Each step has a limit (AtomicContextPreserverOptions), so every call ends. A log that does not take
+// the decision within `commitTimeout` ends it with PreserveErrc::outcome_unknown; the transaction goes on
+// when the log does, and health says so (log_stalled). Only start() takes as long as the disk does.
+// Cancelling a call, or destroying the preserver, aborts the transaction if it is not decided yet; afterwards
+// it changes nothing.
 //
 // Every call asks all registered participants for what they hold of the context, also those that it does not
 // name: one that is down makes it fail (docs/decisions/0005). Register all that ever held contexts: a copy at

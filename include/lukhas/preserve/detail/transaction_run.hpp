@@ -14,6 +14,7 @@
 #include "lukhas/preserve/detail/preserver_state.hpp"
 #include "lukhas/preserve/detail/read_copies.hpp"
 #include "lukhas/preserve/detail/tell_participant.hpp"
+#include "lukhas/preserve/detail/write_decision.hpp"
 
 namespace lukhas::detail {
 
@@ -265,9 +266,9 @@ class TransactionRun {
   // back, and until then the transaction keeps its place in the queue.
   [[nodiscard]] asio::awaitable<std::optional<Refusal>> decide() {
     state_->onPrepared.emit({context().transactionId, context().contextId});
-    ChildTask<Recorded> record(state_->environment, writeDecision(state_, transaction_));
+    ChildTask<RecordedDecision> record(state_->environment, writeDecision(state_, transaction_));
     const TimePoint deadline = state_->environment.after(state_->options.commitTimeout);
-    std::optional<Recorded> recorded = co_await record.joinUntil(deadline);
+    std::optional<RecordedDecision> recorded = co_await record.joinUntil(deadline);
     if (!recorded) {
       {
         const std::lock_guard lock(state_->mutex);
@@ -289,61 +290,11 @@ class TransactionRun {
     co_return Refusal{{}, "the transaction log: " + recorded->failure};
   }
 
-  // What became of the decision's record.
-  struct Recorded {
-    bool isUnknown = false;
-    std::string failure;  // empty: it is durable
-  };
-
-  [[nodiscard]] static asio::awaitable<Recorded> writeDecision(PreserverStatePtr state,
-                                                               TransactionPtr transaction) {
-    Decision decision;
-    decision.transaction = TransactionRef(transaction->context);
-    decision.participants = transaction->context.participants.names();
-    decision.payloadHash = transaction->context.payloadHash;
-    decision.decidedAt = state->environment.wallNow();
-    const std::string& id = transaction->context.transactionId;
-    const DecidingMark mark(state);
-    {  // whatever goes wrong from here on, the intents are not touched until it is known what the log holds
-      const std::lock_guard lock(state->mutex);
-      state->unknownOutcome.insert(id);
-    }
-    Recorded recorded;
-    Lsn lsn;
-    std::optional<asio::awaitable<Lsn>> durable;
-    try {
-      durable.emplace(state->journal->appendDurable(static_cast<std::uint8_t>(DecisionRecord::commit),
-                                                    decision.encode()));
-    } catch (const Error& error) {
-      recorded.failure = error.what();  // the log did not take it
-    }
-    if (durable) {
-      try {
-        lsn = co_await std::move(*durable);
-      } catch (const Error& error) {
-        recorded.failure = error.what();
-        recorded.isUnknown = error.code() != JournalErrc::disk_full;
-      }
-    }
-    if (recorded.failure.empty()) state->markDecided(decision, lsn);
-    if (!recorded.isUnknown) {
-      const std::lock_guard lock(state->mutex);
-      state->unknownOutcome.erase(id);
-      if (recorded.failure.empty()) {
-        (void)transaction->machine->recorded();
-        ++state->counters.successfulCommits;
-      } else {
-        (void)transaction->machine->giveUp();
-      }
-    }
-    co_return recorded;
-  }
-
   // The rest of a transaction whose caller was told that the outcome is unknown.
   [[nodiscard]] static asio::awaitable<void> finishLate(PreserverStatePtr state, TransactionPtr transaction,
                                                         std::shared_ptr<EndOfTransaction> end,
-                                                        ChildTask<Recorded> record) {
-    const Recorded recorded = co_await record.join();
+                                                        ChildTask<RecordedDecision> record) {
+    const RecordedDecision recorded = co_await record.join();
     {
       const std::lock_guard lock(state->mutex);
       --state->lateDecisions;
@@ -356,25 +307,6 @@ class TransactionRun {
     }
     end.reset();  // an intent without a decision is now recovery's
   }
-
-  // While it lives, the log keeps all records from its beginning on.
-  class DecidingMark {
-   public:
-    explicit DecidingMark(PreserverStatePtr state) : state_(std::move(state)) {
-      const std::lock_guard lock(state_->mutex);
-      place_ = state_->deciding.insert(state_->nextAtLeast());
-    }
-    DecidingMark(const DecidingMark&) = delete;
-    DecidingMark& operator=(const DecidingMark&) = delete;
-    ~DecidingMark() {
-      const std::lock_guard lock(state_->mutex);
-      state_->deciding.erase(place_);
-    }
-
-   private:
-    PreserverStatePtr state_;
-    std::multiset<Lsn>::iterator place_;
-  };
 
   // Tells all in parallel, as often and as long as the options say; the background work goes on with the
   // rest.

@@ -8,9 +8,9 @@
 
 #include "lukhas/core/codec.hpp"
 #include "lukhas/core/quoted_text.hpp"
-#include "lukhas/journal/posix_disk.hpp"
 #include "lukhas/preserve/atomic_context_preserver.hpp"
 #include "lukhas/preserve/detail/background.hpp"
+#include "lukhas/preserve/detail/preserver_life.hpp"
 #include "lukhas/preserve/detail/transaction_run.hpp"
 
 namespace lukhas {
@@ -192,153 +192,6 @@ inline asio::awaitable<std::optional<ContextSnapshot>> restoreIn(PreserverStateP
                 std::move(details));
   }
   co_return found;
-}
-
-// Begins a loop of the background work, later and elsewhere. With the mutex held.
-inline void beginBacklogLoop(const PreserverStatePtr& state, const ParticipantPtr& participant) {
-  ++state->loops;
-  state->environment.post([mark = LoopMark(state), participant]() mutable {
-    const asio::any_io_executor executor = mark->environment.executor();
-    asio::co_spawn(executor, driveBacklog(std::move(mark), participant), asio::detached);
-  });
-}
-inline void beginRecoveryLoop(const PreserverStatePtr& state) {
-  ++state->loops;
-  state->environment.post([mark = LoopMark(state)]() mutable {
-    const asio::any_io_executor executor = mark->environment.executor();
-    asio::co_spawn(executor, driveRecovery(std::move(mark)), asio::detached);
-  });
-}
-
-inline asio::awaitable<void> openInTime(PreserverStatePtr state, ParticipantPtr participant) {
-  std::string slow;
-  try {
-    const Duration limit = state->options.openTimeout;
-    co_await withTimeLimit(state->environment, limit, "open", participant->open(state->environment));
-  } catch (const Error& error) {
-    if (error.code() != Errc::deadline_exceeded) throw;
-    slow = error.what();
-  }
-  if (slow.empty()) co_return;
-  const std::string& name = participant->name();
-  throw Error(PreserveErrc::participant_unavailable, fmt::format("participant '{}': {}", name, slow),
-              {{"participant", name}, {"cause", slow}});
-}
-
-inline asio::awaitable<void> addParticipantTo(PreserverStatePtr state, ParticipantPtr participant) {
-  if (!participant) throw Error(Errc::invalid_argument, "addParticipant: the participant is null");
-  const std::string name = participant->name();
-  const auto requireUnused = [&state, &name] {
-    if (!state->participants.contains(name)) return;
-    throw Error(PreserveErrc::duplicate_participant,
-                fmt::format("a participant called '{}' is registered already", name),
-                {{"participant", name}});
-  };
-  {
-    const std::lock_guard lock(state->mutex);
-    requireUnused();
-  }
-  co_await openInTime(state, participant);
-  std::exception_ptr failure;
-  try {
-    const std::lock_guard lock(state->mutex);
-    if (state->stopping) throw Error(PreserveErrc::not_started, "the preserver was stopped");
-    requireUnused();  // another call may have been quicker
-    state->participants.emplace(name, participant);
-    if (state->accepting) beginBacklogLoop(state, participant);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  if (!failure) co_return;
-  (void)co_await tellToClose(state, participant);
-  std::rethrow_exception(failure);
-}
-
-// Takes over what the log says of earlier lives. With the mutex held.
-inline void takeOver(PreserverState& state, const std::vector<Record>& records) {
-  DecisionReplay replay;
-  for (const Record& record : records) replay.add(record.type, record.lsn.value, record.payload);
-  for (const Decision& decision : replay.all()) state.history.add(decision);
-  for (DecisionReplay::Open& left : replay.open()) {
-    for (const std::string& name : left.remaining) state.backlog[name].push_back(left.decision.transaction);
-    state.keep(left.decision, Lsn{left.lsn}, std::move(left.remaining));
-  }
-  state.journal->dropBefore(state.firstNeeded());
-}
-
-inline asio::awaitable<void> startIn(PreserverStatePtr state) {
-  {
-    const std::lock_guard lock(state->mutex);
-    if (state->accepting) co_return;
-    if (state->stopping) throw Error(PreserveErrc::not_started, "the preserver was stopped for good");
-    if (std::exchange(state->started, true)) {
-      throw Error(PreserveErrc::not_started, "another start() of the preserver is under way");
-    }
-  }
-  std::exception_ptr failure;
-  try {
-    std::shared_ptr<Disk> disk = state->options.disk;
-    if (!disk) disk = std::make_shared<PosixDisk>(state->environment);
-    const JournalOptions options{.segmentBytes = state->options.journalSegmentBytes};
-    std::string directory = state->options.journalDirectory;
-    std::unique_ptr<Journal> journal =
-        co_await Journal::open(state->environment, std::move(disk), std::move(directory), options);
-    const std::vector<Record> records = journal->takeRecovered();
-    const std::lock_guard lock(state->mutex);
-    if (state->stopping) throw Error(PreserveErrc::not_started, "the preserver was stopped meanwhile");
-    state->journal = std::move(journal);
-    takeOver(*state, records);
-    state->accepting = true;
-    for (const auto& [name, participant] : state->participants) beginBacklogLoop(state, participant);
-    beginRecoveryLoop(state);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  if (!failure) co_return;
-  const std::lock_guard lock(state->mutex);
-  state->started = false;
-  std::rethrow_exception(failure);
-}
-
-inline asio::awaitable<void> closeLog(PreserverStatePtr state) { co_await state->journal->close(); }
-
-// How long the calls that are under way may still take, if all but the log keeps to its limits.
-[[nodiscard]] inline Duration longestCall(const AtomicContextPreserverOptions& options) {
-  return options.queueTimeout + 4 * options.prepareTimeout + 2 * options.commitTimeout;
-}
-
-inline asio::awaitable<void> stopIn(PreserverStatePtr state) {
-  PreserverState* const shared = state.get();
-  {
-    const std::lock_guard lock(state->mutex);
-    state->accepting = false;
-  }
-  const auto isIdle = [shared] {
-    const std::lock_guard lock(shared->mutex);
-    return shared->live.empty();
-  };
-  const TimePoint patience = state->environment.after(longestCall(state->options));
-  while (!isIdle()) {
-    const WaitResult result = co_await state->idle.waitUntil(patience, isIdle);
-    if (result == WaitResult::timed_out) break;
-  }
-  {
-    const std::lock_guard lock(state->mutex);
-    state->stopping = true;
-  }
-  state->wake.resumeAll();
-  const auto isQuiet = [shared] {
-    const std::lock_guard lock(shared->mutex);
-    return shared->loops == 0;
-  };
-  while (!isQuiet()) (void)co_await state->idle.wait(isQuiet);
-  const std::vector<ParticipantPtr> participants = state->allParticipants();
-  for (const ParticipantPtr& participant : participants) {
-    (void)co_await tellToClose(state, participant);
-  }
-  if (!state->journal) co_return;
-  const Duration limit = state->options.openTimeout;
-  co_await withTimeLimit(state->environment, limit, "closing the transaction log", closeLog(state));
 }
 
 inline asio::awaitable<RecoveryReport> recoverIn(PreserverStatePtr state) {
