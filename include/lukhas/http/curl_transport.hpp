@@ -25,9 +25,9 @@ struct CurlTransportOptions {
   // first served; its connectTimeout begins with its turn. 256 is far more than a model endpoint likes, and
   // far fewer than the 1,024 descriptors that a process may have. 1 to 65,536.
   std::size_t maxConnections = 256;
-  // Requests that wait for a connection at once; one more fails with RouteErrc::overloaded. Each holds its body:
-  // 10,000 of 10 KiB are 100 MB, and with 256 connections and answers of a second the last one waits 40 s, which
-  // is longer than anybody does. 0: none waits. 0 to 1,000,000.
+  // Requests that wait for a connection at once; one more fails with RouteErrc::overloaded. Each holds its
+  // body: 10,000 of 10 KiB are 100 MB, and with 256 connections and answers of a second the last one waits
+  // 40 s, which is longer than anybody does. 0: none waits. 0 to 1,000,000.
   std::size_t maxQueued = 10'000;
   // How long a connection may lie idle and still serve another request; rounded up to whole seconds. Usual
   // servers and balancers close after 60 to 75 s, and one that closed earlier is found out before it is used.
@@ -89,9 +89,10 @@ struct CurlTransportMetrics {
 // not close a socket.
 //
 // A request for which neither a connection nor a place in the queue is free is refused with
-// RouteErrc::overloaded (details: maximum). A request that cannot be sent at all (an URL without http or https, with a user name or with control
-// characters; a header that would break the message; a limit of zero) throws Errc::invalid_argument. No error
-// holds a header, a body, or more of the URL than scheme, host and port.
+// RouteErrc::overloaded (details: maximum). A request that cannot be sent at all (an URL without http or
+// https, with a user name or with control characters; a header that would break the message; a limit of
+// zero) throws Errc::invalid_argument. No error holds a header, a body, or more of the URL than scheme, host
+// and port.
 //
 // Where callers resume: on their own executor. Thread safety: any thread may send and read at once; one mutex
 // guards all of libcurl, and is never held while user code runs. Names are resolved on libcurl's own threads.

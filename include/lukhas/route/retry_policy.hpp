@@ -22,10 +22,10 @@ struct RetryPolicyOptions {
   // 1 h.
   std::chrono::nanoseconds minAttemptTime = std::chrono::milliseconds(100);
 
-  // The longest wait that a model may ask for (`Retry-After`): what asks for more, such as the 86,400 s of a slip
-  // or a daily quota, is asked again after this much. Long enough for the usual windows of rate limits of a
-  // minute; short enough that a model which is well again is not lost for hours at the price of one request in
-  // five minutes. 1 s to 24 h.
+  // The longest wait that a model may ask for (`Retry-After`): what asks for more, such as the 86,400 s of a
+  // slip or a daily quota, is asked again after this much. Long enough for the usual windows of rate limits
+  // of a minute; short enough that a model which is well again is not lost for hours at the price of one
+  // request in five minutes. 1 s to 24 h.
   std::chrono::nanoseconds maxRetryAfter = std::chrono::minutes(5);
 
   // Throws Errc::invalid_option.

@@ -6,9 +6,9 @@
 namespace lukhas {
 
 // Three groups: what ends a request, what a model answered, and what happened on the way to it. The last two
-// also stand in the details of the first: details()["attempts"] lists each attempt with its model, the name of
-// its code, and the fields named here. A request that ends with a code of the last two groups has them and the
-// modelId in its own details too.
+// also stand in the details of the first: details()["attempts"] lists each attempt with its model, the name
+// of its code, and the fields named here. A request that ends with a code of the last two groups has them
+// and the modelId in its own details too.
 enum class RouteErrc {
   // The request as a whole.
   no_capable_model = 1,  // no registered model has every required capability. details: requirements

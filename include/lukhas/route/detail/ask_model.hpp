@@ -62,8 +62,8 @@ inline void takeAnswer(AttemptEnd& end, ModelAnswer answer, std::string_view key
   }
 }
 
-// Of the facts that a transport's error has, those that RouteErrc documents: what else stands there was written
-// by whoever wrote the transport.
+// Of the facts that a transport's error has, those that RouteErrc documents: what else stands there was
+// written by whoever wrote the transport.
 inline void takeFailure(AttemptEnd& end, const std::system_error& error, std::string_view key) {
   end.facts.error = error.code();
   end.message = cleanText(error.what(), maxMessageBytes, key);
@@ -76,8 +76,8 @@ inline void takeFailure(AttemptEnd& end, const std::system_error& error, std::st
 }
 
 // Never throws what a model, a transport or a key's callback did: that is in the result. `place` is given
-// back when the connection is at its end, so that the model never sees more than maxConcurrent. The body of an
-// error is not read yet: see explainRefusal().
+// back when the connection is at its end, so that the model never sees more than maxConcurrent. The body of
+// an error is not read yet: see explainRefusal().
 [[nodiscard]] inline asio::awaitable<AttemptEnd> askModel(std::shared_ptr<RouterState> state,
                                                           ModelPlace place, HttpRequest request) {
   const ModelRouterOptions& options = state->options;

@@ -58,9 +58,9 @@ inline bool isModelUrl(std::string_view url) noexcept {
   return std::none_of(url.begin(), url.end(), forbidden) && isHostAndPort(rest.substr(0, rest.find('/')));
 }
 
-// A refused address may hold a password before its '@' or a key after its '?': those parts are not repeated. A
-// password may itself hold '@', '/', '?' and '#', so all before the last '@' is taken for one. Where a '?' or
-// '#' stands before that '@', it may as well be the query that holds an '@': then nothing is shown.
+// A refused address may hold a password before its '@' or a key after its '?': those parts are not repeated.
+// A password may itself hold '@', '/', '?' and '#', so all before the last '@' is taken for one. Where a '?'
+// or '#' stands before that '@', it may as well be the query that holds an '@': then nothing is shown.
 inline std::string printableUrl(std::string_view url) {
   constexpr std::string_view mask = "***";
   constexpr std::string_view marks = "?#";

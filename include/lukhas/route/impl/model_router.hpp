@@ -21,9 +21,9 @@ namespace lukhas::detail {
 // that; one that does not is left behind.
 inline constexpr Duration abortGrace = std::chrono::milliseconds(100);
 
-// How long the body of an error is waited for. Its status and headers say what to do; the body adds words, and
-// whether a quota is spent. Endpoints send it along with the headers: who takes longer is not well, and a whole
-// attempt's time is too much for a sentence.
+// How long the body of an error is waited for. Its status and headers say what to do; the body adds words,
+// and whether a quota is spent. Endpoints send it along with the headers: who takes longer is not well, and
+// a whole attempt's time is too much for a sentence.
 inline constexpr Duration errorBodyTime = std::chrono::seconds(1);
 
 // A request's place in the queue. Whatever happens while it waits, it leaves the queue, and a place that it
@@ -64,8 +64,8 @@ inline CircuitOutcome healthOf(const Verdict& verdict, Duration given, Duration 
   return cutOff ? CircuitOutcome::neutral : verdict.health;
 }
 
-// The same end, with what the body of the error says, if it comes in time: at most errorBodyTime, and not after
-// `limit`. A body that stalls does not make a time-out of a 429 or a 401.
+// The same end, with what the body of the error says, if it comes in time: at most errorBodyTime, and not
+// after `limit`. A body that stalls does not make a time-out of a 429 or a 401.
 [[nodiscard]] inline asio::awaitable<AttemptEnd> explainRefusal(std::shared_ptr<RouterState> state,
                                                                 AttemptEnd end, TimePoint limit) {
   AttemptEnd unexplained;
