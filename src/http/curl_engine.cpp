@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <asio/execution/context.hpp>
+#include <fmt/format.h>
 
 #include "engine_registry.hpp"
 #include "transfer_error.hpp"
@@ -33,6 +34,13 @@ void initialiseLibcurl() {
 }
 
 Error closedError() { return Error(Errc::closed, "the transport was closed"); }
+
+Error overloadedError(std::size_t maxQueued) {
+  return Error(
+      RouteErrc::overloaded,
+      fmt::format("the transport's connections are all taken, and {} requests wait for one", maxQueued),
+      {{"maximum", maxQueued}});
+}
 
 Error libcurlError(CURLMcode code) {
   return Error(RouteErrc::transport_failed, "libcurl gave up", {{"cause", curl_multi_strerror(code)}});
@@ -92,6 +100,11 @@ std::shared_ptr<CurlTransfer> CurlEngine::begin(HttpRequest request) {
   auto transfer = std::make_shared<CurlTransfer>(std::move(request), options_, woken_);
   const Section section(*this);
   if (multi_ == nullptr) throw closedError();
+  // After settle() the queue holds something only while every connection is taken.
+  if (active_.size() >= options_.maxConnections && queued_.size() >= options_.maxQueued) {
+    ++metrics_.refusedRequests;
+    throw overloadedError(options_.maxQueued);
+  }
   ++metrics_.totalRequests;
   transfer->place = queued_.insert(queued_.end(), transfer);
   settle();

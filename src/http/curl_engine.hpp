@@ -40,7 +40,8 @@ class CurlEngine : public std::enable_shared_from_this<CurlEngine> {
   // Ends all transfers with Errc::closed, closes all connections, leaves nothing on the io_context.
   void close() noexcept;
 
-  // Starts the request, or queues it. Throws Errc::invalid_argument and Errc::closed.
+  // Starts the request, or queues it. Throws Errc::invalid_argument, Errc::closed and
+  // RouteErrc::overloaded.
   [[nodiscard]] std::shared_ptr<CurlTransfer> begin(HttpRequest request);
   // Closes the connection of a transfer that has not ended.
   void abort(CurlTransfer& transfer) noexcept;

@@ -75,6 +75,7 @@ void checkOptions(const CurlTransportOptions& options) {
   using namespace std::chrono_literals;
   constexpr const char* who = "CurlTransport";
   requireOption(who, "maxConnections", options.maxConnections, 1, 65'536);
+  requireOption(who, "maxQueued", options.maxQueued, 0, 1'000'000);
   requireOption(who, "maxIdleTime", options.maxIdleTime, 0s, 1h);
   requireOption(who, "maxConnectionAge", options.maxConnectionAge, 1s, 24h);
   const bool usable = options.caFile.empty() || std::ifstream(options.caFile).good();

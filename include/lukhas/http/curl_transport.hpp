@@ -25,6 +25,10 @@ struct CurlTransportOptions {
   // first served; its connectTimeout begins with its turn. 256 is far more than a model endpoint likes, and
   // far fewer than the 1,024 descriptors that a process may have. 1 to 65,536.
   std::size_t maxConnections = 256;
+  // Requests that wait for a connection at once; one more fails with RouteErrc::overloaded. Each holds its
+  // body: 10,000 of 10 KiB are 100 MB, and with 256 connections and answers of a second the last one waits
+  // 40 s, which is longer than anybody does. 0: none waits. 0 to 1,000,000.
+  std::size_t maxQueued = 10'000;
   // How long a connection may lie idle and still serve another request; rounded up to whole seconds. Usual
   // servers and balancers close after 60 to 75 s, and one that closed earlier is found out before it is used.
   // Zero: every request has a connection of its own. 0 to 1 h.
@@ -40,6 +44,7 @@ struct CurlTransportMetrics {
   std::uint64_t totalRequests = 0;
   std::uint64_t failedRequests = 0;
   std::uint64_t abortedRequests = 0;
+  std::uint64_t refusedRequests = 0;
   std::uint64_t connectionsOpened = 0;
   std::uint64_t pauses = 0;
   std::size_t activeRequests = 0;
@@ -51,6 +56,7 @@ struct CurlTransportMetrics {
     visitor(counter("totalRequests", totalRequests, "requests that were sent or queued"));
     visitor(counter("failedRequests", failedRequests, "requests whose answer did not arrive in full"));
     visitor(counter("abortedRequests", abortedRequests, "requests that the caller gave up"));
+    visitor(counter("refusedRequests", refusedRequests, "requests that the full queue did not take"));
     visitor(counter("connectionsOpened", connectionsOpened, "connections that were made"));
     visitor(counter("pauses", pauses, "times that a full buffer stopped the reading from a socket"));
     visitor(gauge("activeRequests", activeRequests, "requests under way"));
@@ -82,9 +88,11 @@ struct CurlTransportMetrics {
 // HTTP/2 is not used: a paused stream of a shared connection could hold tens of megabytes, and an abort would
 // not close a socket.
 //
-// A request that cannot be sent at all (an URL without http or https, with a user name or with control
-// characters; a header that would break the message; a limit of zero) throws Errc::invalid_argument. No error
-// holds a header, a body, or more of the URL than scheme, host and port.
+// A request for which neither a connection nor a place in the queue is free is refused with
+// RouteErrc::overloaded (details: maximum). A request that cannot be sent at all (an URL without http or
+// https, with a user name or with control characters; a header that would break the message; a limit of
+// zero) throws Errc::invalid_argument. No error holds a header, a body, or more of the URL than scheme, host
+// and port.
 //
 // Where callers resume: on their own executor. Thread safety: any thread may send and read at once; one mutex
 // guards all of libcurl, and is never held while user code runs. Names are resolved on libcurl's own threads.

@@ -13,6 +13,8 @@
 #include <utility>
 
 #include <asio/awaitable.hpp>
+#include <asio/cancellation_state.hpp>
+#include <asio/this_coro.hpp>
 #include <fmt/format.h>
 
 #include "lukhas/async/environment.hpp"
@@ -73,8 +75,9 @@ struct CircuitBreakerMetrics {
 //   Invoice invoice = co_await breaker.run([&] { return fetchInvoice(id); });
 //
 // run() throws RouteErrc::circuit_open without calling anything while the circuit refuses. What the call
-// throws is a failure and goes on to the caller; a cancelled call is neutral. Whoever needs finer rules takes
-// the permission by hand:
+// throws is a failure and goes on to the caller. What it throws after the caller was cancelled is neutral;
+// operation_aborted from a call whose caller was not, such as one that its own timer cut off, is a failure.
+// Whoever needs finer rules takes the permission by hand:
 //
 //   if (auto permit = breaker.tryAcquire()) {
 //     const Answer answer = co_await ask();               // thrown through or cancelled: neutral
@@ -252,6 +255,7 @@ class CircuitBreaker {
   static asio::awaitable<typename Kind::Result> runPermitted(std::shared_ptr<State> state, Call call) {
     std::optional<Permit> permit = acquire(state);
     if (!permit) throw refusal(*state);
+    std::exception_ptr failure;
     try {
       if constexpr (std::is_void_v<typename Kind::Result>) {
         if constexpr (Kind::isCoroutine) {
@@ -260,6 +264,7 @@ class CircuitBreaker {
           call();
         }
         permit->record(CircuitOutcome::success);
+        co_return;
       } else if constexpr (Kind::isCoroutine) {
         typename Kind::Result result = co_await call();
         permit->record(CircuitOutcome::success);
@@ -269,14 +274,14 @@ class CircuitBreaker {
         permit->record(CircuitOutcome::success);
         co_return result;
       }
-    } catch (const std::system_error& error) {
-      permit->record(detail::isCancellation(error.code()) ? CircuitOutcome::neutral
-                                                          : CircuitOutcome::failure);
-      throw;
     } catch (...) {
-      permit->record(CircuitOutcome::failure);
-      throw;
+      failure = std::current_exception();
     }
+    // Not by the error's code: a call that a timer of its own cuts off ends with operation_aborted as well.
+    const asio::cancellation_state caller = co_await asio::this_coro::cancellation_state;
+    const bool callerLeft = caller.cancelled() != asio::cancellation_type::none;
+    permit->record(callerLeft ? CircuitOutcome::neutral : CircuitOutcome::failure);
+    std::rethrow_exception(failure);
   }
 
   static Error refusal(const State& state) {

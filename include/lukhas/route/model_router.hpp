@@ -37,13 +37,16 @@ namespace lukhas {
 // Order. Models that have all requirements, the highest priority first; one is passed over while its circuit
 // refuses, while it has asked for fewer requests (429), and while it has maxConcurrent under way. After a
 // failure the next model is asked at once; the same one again only after a backoff, or after what its
-// `Retry-After` asks for. Only when all that are left are busy or resting does the request wait, and oldest
-// requests are served first. A wait that leaves no time for an attempt is not begun: the request fails at
-// once, and its error tells how long the wait would have been.
+// `Retry-After` asks for, within bounds. Only when all that are left are busy or resting does the request
+// wait, and oldest requests are served first. A wait that leaves no time for an attempt is not begun: the
+// request fails at once, and its error tells how long the wait would have been.
 //
 // What counts against a model's circuit: no connection, a lost one, 5xx, 408, 409, an unreadable answer, the
 // attempt's time-out, and hanging until the request's deadline. What does not: 429, a spent quota, a wrong
 // key, a refused request, a caller who left, and a deadline that left an attempt less than half of its time.
+//
+// An answer with a status of an error is judged by its status and headers; its body is read for the words in
+// it, for at most a second.
 //
 // Errors. lukhas::Error with a code of RouteErrc; details()["attempts"] has {model, outcome, status, ms} and
 // the model's own message for each attempt. Neither keys nor headers stand in any error, event or metric.
@@ -78,9 +81,10 @@ class ModelRouter {
   [[nodiscard]] CircuitState circuit(std::string_view id) const { return state_->circuit(id); }
 
   [[nodiscard]] RouterMetrics getMetrics() const { return state_->metrics(); }
-  // Unhealthy while a circuit is not closed, when more than 5 % of the latest hundred requests ran into their
-  // deadline or 20 % failed otherwise, when a tenth of the retry budget is left, or when the queue is fuller
-  // than four fifths.
+  // Unhealthy while a circuit is not closed, while a model has asked to be left alone for longer than a
+  // request lasts (see RetryPolicyOptions::maxRetryAfter), when more than 5 % of the latest hundred requests
+  // ran into their deadline or 20 % failed otherwise, when a tenth of the retry budget is left, or when the
+  // queue is fuller than four fifths.
   [[nodiscard]] HealthReport healthCheck() const { return state_->health(); }
 
  private:

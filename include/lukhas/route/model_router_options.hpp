@@ -27,7 +27,7 @@ struct ModelRouterOptions {
   // Of each model's circuit. A trialTimeout that is not longer than `deadline` is taken as twice the
   // deadline: no trial may lose its place while it is under way.
   CircuitBreakerOptions breaker = {};
-  // The pauses between attempts at one model.
+  // The pauses between attempts at one model, and the longest that a model may ask for.
   RetryPolicyOptions retry = {};
   // What keeps an outage from being multiplied; one for the whole router.
   RetryBudgetOptions budget = {};
@@ -74,6 +74,7 @@ struct RouterMetrics {
   double avgLatencyMs = 0;
   double p99LatencyMs = 0;
   std::map<std::string, std::string> circuits;  // id → state
+  std::map<std::string, double> throttledMs;    // id → how much longer the model is left alone, as it asked
 
   template <class Visitor>
   void visit(Visitor&& visitor) const {
@@ -94,6 +95,8 @@ struct RouterMetrics {
     visitor(gauge("p99LatencyMs", p99LatencyMs, "99th percentile of an answered request in milliseconds"));
     visitor(stateGauge("circuits", "id", circuits, "state of each model's circuit",
                        CircuitBreakerMetrics::circuitStateNames));
+    visitor(labelledGauge("throttledMs", "id", throttledMs,
+                          "how much longer each model is left alone, as it asked, in milliseconds"));
   }
   [[nodiscard]] nlohmann::json toJson() const { return metricsToJson(*this); }
 };

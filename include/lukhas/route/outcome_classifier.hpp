@@ -137,12 +137,11 @@ inline bool isCancellation(const std::error_code& error) noexcept {
 }
 
 // Any error as one of the router's: what a transport reports in the system's own codes is a failure of the
-// transport. The value 0 stands for an end that is nobody's failure: cancelled, or refused by the library
-// itself.
+// transport. The value 0 stands for an end that is nobody's failure: refused by the library itself.
 inline std::error_code routeError(const std::error_code& error) noexcept {
   const std::error_code none = make_error_code(RouteErrc{});
   if (error.category() == none.category()) return error;
-  if (isCancellation(error) || error.category() == make_error_code(Errc{}).category()) return none;
+  if (error.category() == make_error_code(Errc{}).category()) return none;
   return make_error_code(RouteErrc::transport_failed);
 }
 
@@ -161,11 +160,14 @@ inline std::error_code routeError(const std::error_code& error) noexcept {
 //   3xx, 401, 403, 404, 405, 407, 410, no API key                          fail_over  neutral
 //   any other 4xx                                                          give_up    neutral
 //   the request's deadline came while the model had it                     give_up    failure
-//   the caller cancelled, the router was closed                            give_up    neutral
+//   the transport's own queue is full, the router was closed               give_up    neutral
 //
 // `x-should-retry: true` makes a refused status retry, `false` makes a retry at this model a failover: the
 // header wins over the status both ways. It does not win over a spent quota, changes nothing about health,
 // and is not asked where no status refused.
+//
+// A caller who cancels has no outcome to classify. So operation_aborted is what a transport says of itself, a
+// failure like its others; it is recorded as transport_failed, or it would look like the caller's own.
 //
 // Why 401, 403 and 404 are neutral and fail over: they come from a wrong key or address, which a circuit that
 // opens and closes only hides behind "all circuits are open"; another model, with its own key, may well
@@ -175,6 +177,7 @@ inline std::error_code routeError(const std::error_code& error) noexcept {
 
   Verdict verdict;
   verdict.error = facts.error ? facts.error : make_error_code(errorOfStatus(facts.status, facts.quotaSpent));
+  if (detail::isCancellation(verdict.error)) verdict.error = RouteErrc::transport_failed;
   const std::error_code code = detail::routeError(verdict.error);
   const auto [action, health] = detail::judge(static_cast<RouteErrc>(code.value()));
   verdict.action = action;

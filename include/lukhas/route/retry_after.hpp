@@ -11,8 +11,8 @@
 
 namespace lukhas {
 
-// No server is left alone longer than this on its word: what asks for more, a slip or an attack, asks for
-// this much.
+// What asks for more, a slip or an attack, is read as this much. How long a model is left alone on its word
+// at most is RetryPolicyOptions::maxRetryAfter.
 inline constexpr std::chrono::nanoseconds longestRetryAfter = std::chrono::hours(24);
 
 namespace detail {

@@ -8,6 +8,7 @@
 
 #include "lukhas/core/backoff.hpp"
 #include "lukhas/core/option_check.hpp"
+#include "lukhas/route/retry_after.hpp"
 
 namespace lukhas {
 
@@ -21,6 +22,12 @@ struct RetryPolicyOptions {
   // 1 h.
   std::chrono::nanoseconds minAttemptTime = std::chrono::milliseconds(100);
 
+  // The longest wait that a model may ask for (`Retry-After`): what asks for more, such as the 86,400 s of a
+  // slip or a daily quota, is asked again after this much. Long enough for the usual windows of rate limits
+  // of a minute; short enough that a model which is well again is not lost for hours at the price of one
+  // request in five minutes. 1 s to 24 h.
+  std::chrono::nanoseconds maxRetryAfter = std::chrono::minutes(5);
+
   // Throws Errc::invalid_option.
   void check() const {
     using namespace std::chrono_literals;
@@ -28,6 +35,7 @@ struct RetryPolicyOptions {
     requireOption(who, "firstDelay", firstDelay, 0ns, 1h);
     requireOption(who, "longestDelay", longestDelay, firstDelay, 1h);
     requireOption(who, "minAttemptTime", minAttemptTime, 0ns, 1h);
+    requireOption(who, "maxRetryAfter", maxRetryAfter, 1s, longestRetryAfter);
   }
 };
 
@@ -36,7 +44,7 @@ struct RetryPolicyOptions {
 // Without a word from the model: exponential backoff with full jitter, a uniformly random time between zero
 // and a ceiling that doubles (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015: it
 // spreads the retries of many clients best, with the least work). When the model said how long (see
-// retry_after.hpp) it is exactly that, which may be zero.
+// retry_after.hpp) it is exactly that, which may be zero, up to maxRetryAfter.
 //
 // Nobody sleeps for nothing: a wait after which an attempt could not finish is refused at once, and the
 // caller can say how long it would have been.
@@ -49,7 +57,7 @@ class RetryPolicy {
   [[nodiscard]] std::chrono::nanoseconds wait(unsigned failures,
                                               std::optional<std::chrono::nanoseconds> asked,
                                               std::uint64_t random) const noexcept {
-    if (asked) return std::max(*asked, std::chrono::nanoseconds::zero());
+    if (asked) return std::clamp(*asked, std::chrono::nanoseconds::zero(), options_.maxRetryAfter);
     const Backoff backoff{options_.firstDelay, options_.longestDelay};
     return backoff.wait(failures == 0 ? 0 : failures - 1, random);
   }

@@ -6,8 +6,9 @@
 namespace lukhas {
 
 // Three groups: what ends a request, what a model answered, and what happened on the way to it. The last two
-// also stand in the details of the first: details()["attempts"] lists each attempt with its model and the
-// name of its code.
+// also stand in the details of the first: details()["attempts"] lists each attempt with its model, the name
+// of its code, and the fields named here. A request that ends with a code of the last two groups has them
+// and the modelId in its own details too.
 enum class RouteErrc {
   // The request as a whole.
   no_capable_model = 1,  // no registered model has every required capability. details: requirements
@@ -17,7 +18,9 @@ enum class RouteErrc {
   attempts_exhausted,  // no attempt succeeded, and no further one is allowed. details: attempts, maxAttempts
   all_circuits_open,   // the circuit of every capable model refuses calls. details: attempts, retryAfterMs
   retry_budget_spent,  // an attempt failed, and the budget pays for no other. details: attempts
-  overloaded,          // too many requests wait already. details: attempts, maximum
+  // too many requests wait already: in the router (details: attempts, maximum) or in the transport for a
+  // connection (details: maximum)
+  overloaded,
   // A circuit breaker that is used by itself.
   circuit_open,  // it refuses calls for now. details: name, retryAfterMs
   // Registration and look-up.
@@ -25,12 +28,14 @@ enum class RouteErrc {
   unknown_model,    // no model with this id is registered. details: modelId
   too_many_models,  // maxModels are registered. details: modelId, maximum
   // What a model answered.
-  model_refused,  // the request itself is at fault (400, 413, 422, …). details: attempts, status
+  // the request itself is at fault (400, 413, 422, …).
+  // details: attempts, status
+  model_refused,
   // the model's own error: 408, 409, 5xx, 529, or an error inside a 200.
   // details: attempts, status
   model_failed,
   // 429: too many requests for now, and the wait would outlast the request.
-  // details: attempts, retryAfterMs
+  // details: attempts, and retryAfterMs where it is known
   throttled,
   quota_spent,     // no credit is left: waiting does not help. details: attempts, status
   access_refused,  // the key is wrong or may not do this (401, 403, 407). details: attempts, status
@@ -39,8 +44,8 @@ enum class RouteErrc {
   wrong_endpoint,
   invalid_reply,  // an answer that is not what the protocol says, or is cut off. details: attempts
   // On the way to the model.
-  api_key_unavailable,  // the variable is not set, or the callback gave nothing. details: modelId
-  attempt_timed_out,    // the model did not finish within its own time-out. details: modelId, limitMs
+  api_key_unavailable,  // the variable is not set, or the callback gave nothing
+  attempt_timed_out,    // the model did not finish within its own time-out. details: limitMs
   name_not_resolved,    // the host's name has no address
   connect_failed,       // nobody accepts connections there
   connect_timed_out,    // the connection was not made within HttpRequest::connectTimeout
@@ -49,7 +54,7 @@ enum class RouteErrc {
   bad_http,             // the peer does not speak HTTP as it should
   headers_too_large,    // more header bytes than HttpRequest::maxHeaderBytes
   body_too_large,       // more body bytes than allowed. details: maximum
-  transport_failed,     // any other failure of the transport. details: cause
+  transport_failed,     // any other failure of the transport. details: cause, where it is known
 };
 
 constexpr const char* errorCategoryName(RouteErrc) noexcept { return "lukhas.route"; }

@@ -100,7 +100,7 @@ class RouteMachine {
     History& history = historyOf(model);
     history.ruledOut = verdict.action == RouteAction::fail_over;
     const std::chrono::nanoseconds wait = policy_.wait(++history.failures, verdict.wait, random);
-    history.backoffUntil = now + std::min(wait, longestRetryAfter);
+    history.backoffUntil = now + wait;
     return wait;
   }
 

@@ -44,6 +44,9 @@ class HttpExchange {
 // transport_failed. A cancelled call ends with asio::error::operation_aborted, with its connection closed.
 // There are no retries below this line: the router has the only ones.
 //
+// A transport that is too busy to take a request says RouteErrc::overloaded: nobody holds that against the
+// model.
+//
 // Redirects are not followed, certificates are verified, and messages of errors hold no header that was sent.
 class Transport {
  public:

@@ -2,41 +2,9 @@
 #include "lukhas/http/curl_transport.hpp"
 
 #include "lukhas/async/child_task.hpp"
-#include "support/http_client.hpp"
-#include "support/http_test_server.hpp"
-
-using lukhas::CurlTransport;
-using lukhas::Errc;
-using lukhas::Error;
-using lukhas::HttpExchange;
-using lukhas::HttpRequest;
-using lukhas::test::HttpClient;
-using lukhas::test::HttpTestServer;
-using lukhas::test::ServerCounts;
-using namespace std::chrono_literals;
+#include "support/http_test.hpp"
 
 namespace {
-
-using Connection = HttpTestServer::Connection;
-
-asio::awaitable<void> neverAnswers(Connection& connection) {
-  (void)co_await connection.readRequest();
-  co_await connection.waitForClose();
-}
-
-asio::awaitable<void> answersHalf(Connection& connection) {
-  (void)co_await connection.readRequest();
-  co_await connection.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
-  co_await connection.waitForClose();
-}
-
-// Connections that the client closed.
-auto closed(int count) {
-  return [count](const ServerCounts& counts) { return counts.closedByClient == count; };
-}
-auto requests(int count) {
-  return [count](const ServerCounts& counts) { return counts.requests == count; };
-}
 
 // A send whose end is noted.
 struct Outcome {
@@ -123,9 +91,7 @@ TEST_CASE("destroying the exchange closes the socket at once", "[http]") {
 }
 
 TEST_CASE("destroying the exchange after the end of its body keeps the connection", "[http]") {
-  HttpTestServer server([](Connection& connection) -> asio::awaitable<void> {
-    while (co_await connection.readRequest()) co_await connection.answer("whole");
-  });
+  HttpTestServer server(alwaysAnswers("whole"));
   HttpClient client;
   for (int i = 0; i < 3; ++i) CHECK(client.answerTo(HttpRequest(server.url())).body == "whole");
   CHECK(server.counts().closedByClient == 0);
@@ -198,9 +164,7 @@ TEST_CASE("an exchange outlives its transport and says that it is closed", "[htt
 TEST_CASE("an io_context that is destroyed with requests under way closes them", "[http]") {
   HttpTestServer silent(neverAnswers);
   HttpTestServer half(answersHalf);
-  HttpTestServer quick([](Connection& connection) -> asio::awaitable<void> {
-    while (co_await connection.readRequest()) co_await connection.answer("whole");
-  });
+  HttpTestServer quick(alwaysAnswers("whole"));
   Outcome outcomes[3];
   std::shared_ptr<CurlTransport> survivor;
   {
@@ -259,9 +223,7 @@ TEST_CASE("a request given up in the queue is never sent", "[http]") {
 
 TEST_CASE("a request that was given up makes room for the next one", "[http]") {
   HttpTestServer silent(neverAnswers);
-  HttpTestServer quick([](Connection& connection) -> asio::awaitable<void> {
-    while (co_await connection.readRequest()) co_await connection.answer("whole");
-  });
+  HttpTestServer quick(alwaysAnswers("whole"));
   HttpClient client({.maxConnections = 1});
   Outcome first;
   Outcome second;
@@ -278,7 +240,7 @@ TEST_CASE("a request that was given up makes room for the next one", "[http]") {
 }
 
 TEST_CASE("giving up while a name is resolved or a handshake is under way returns at once", "[http]") {
-  HttpTestServer silent([](Connection& connection) { return connection.waitForClose(); });
+  HttpTestServer silent(isSilent);
   HttpClient client;
   for (const std::string& url : {std::string("http://does-not-exist.invalid/"), silent.url("/", "https")}) {
     Outcome outcome;

@@ -1,27 +1,9 @@
 // What goes wrong on the way: each with its own code, and never a success.
 #include "lukhas/http/curl_transport.hpp"
 
-#include "support/http_client.hpp"
-#include "support/http_test_server.hpp"
-
-using lukhas::Error;
-using lukhas::HttpRequest;
-using lukhas::RouteErrc;
-using lukhas::test::HttpClient;
-using lukhas::test::HttpTestServer;
-using lukhas::test::ServerCounts;
-using namespace std::chrono_literals;
+#include "support/http_test.hpp"
 
 namespace {
-
-using Connection = HttpTestServer::Connection;
-
-// Answers the first request of a connection with these bytes, then closes it.
-HttpTestServer::Script says(std::string bytes) {
-  return [bytes](Connection& connection) -> asio::awaitable<void> {
-    if (co_await connection.readRequest()) co_await connection.write(bytes);
-  };
-}
 
 RouteErrc failureWith(HttpTestServer::Script script, std::size_t maxHeaderBytes = 65'536) {
   HttpTestServer server(std::move(script));
@@ -70,11 +52,11 @@ TEST_CASE("a resolver that takes its time is bounded by the connect time-out", "
 }
 
 TEST_CASE("a handshake that does not end is connect_timed_out", "[http]") {
-  HttpTestServer server([](Connection& connection) { return connection.waitForClose(); });
+  HttpTestServer server(isSilent);
   HttpRequest request(server.url("/", "https"));
   request.connectTimeout = 200ms;
   CHECK(HttpClient().failureOf(request).code() == RouteErrc::connect_timed_out);
-  CHECK(server.sees([](const ServerCounts& counts) { return counts.closedByClient == 1; }));
+  CHECK(server.sees(closed(1)));
 }
 
 TEST_CASE("a peer that does not speak TLS is tls_failed", "[http]") {

@@ -4,19 +4,9 @@
 #include <atomic>
 
 #include "lukhas/async/child_task.hpp"
-#include "support/http_client.hpp"
-#include "support/http_test_server.hpp"
-
-using lukhas::HttpExchange;
-using lukhas::HttpRequest;
-using lukhas::test::HttpClient;
-using lukhas::test::HttpTestServer;
-using lukhas::test::ServerCounts;
-using namespace std::chrono_literals;
+#include "support/http_test.hpp"
 
 namespace {
-
-using Connection = HttpTestServer::Connection;
 
 constexpr std::size_t hugeBytes = std::size_t{64} << 20U;
 
@@ -114,7 +104,7 @@ TEST_CASE("a paused exchange that is destroyed closes its socket", "[http]") {
     std::unique_ptr<HttpExchange> exchange = co_await with.transport->send(request);
     co_await untilPaused(with, 1);
     exchange.reset();
-    CHECK(peer.sees([](const ServerCounts& counts) { return counts.openConnections == 0; }));
+    CHECK(peer.sees(allClosed()));
   };
   client.run(look(client, server));
   CHECK(client.transport->getMetrics().bufferedBytes == 0);

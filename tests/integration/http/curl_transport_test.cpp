@@ -1,41 +1,12 @@
 #include "lukhas/http/curl_transport.hpp"
 
 #include <cstdlib>
+#include <memory>
+#include <vector>
 
-#include "support/http_client.hpp"
-#include "support/http_test_server.hpp"
-
-using lukhas::CurlTransport;
-using lukhas::CurlTransportOptions;
-using lukhas::Errc;
-using lukhas::HttpRequest;
-using lukhas::test::HttpAnswer;
-using lukhas::test::HttpClient;
-using lukhas::test::HttpTestServer;
-using lukhas::test::ReceivedRequest;
-using lukhas::test::ServerCounts;
-using namespace std::chrono_literals;
+#include "support/http_test.hpp"
 
 namespace {
-
-using Connection = HttpTestServer::Connection;
-
-asio::awaitable<void> echo(Connection& connection) {
-  while (const std::optional<ReceivedRequest> request = co_await connection.readRequest()) {
-    std::string text = request->method + " " + request->target + "\n";
-    for (const lukhas::HttpHeader& header : request->headers) {
-      if (!lukhas::sameHeaderName(header.name, "host")) text += header.name + ": " + header.value + "\n";
-    }
-    co_await connection.answer(text + "\n" + request->body);
-  }
-}
-
-// Answers every request with the same text and goes on.
-HttpTestServer::Script alwaysAnswers(std::string text) {
-  return [text](Connection& connection) -> asio::awaitable<void> {
-    while (co_await connection.readRequest()) co_await connection.write(text);
-  };
-}
 
 std::error_code refusal(HttpRequest request) { return HttpClient().failureOf(std::move(request)).code(); }
 
@@ -78,10 +49,10 @@ TEST_CASE("a large body arrives whole and without waiting for a go-ahead", "[htt
 }
 
 TEST_CASE("status and headers of the last head are what the caller sees", "[http]") {
-  HttpTestServer server(alwaysAnswers(
-      "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-      "HTTP/1.1 429 Slow Down\r\nRetry-After:  7 \r\nX-Folded: one\r\n  two\r\nx-folded: three\r\n"
-      "Content-Length: 2\r\n\r\nno"));
+  HttpTestServer server(
+      alwaysSays("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+                 "HTTP/1.1 429 Slow Down\r\nRetry-After:  7 \r\nX-Folded: one\r\n  two\r\nx-folded: three\r\n"
+                 "Content-Length: 2\r\n\r\nno"));
   HttpClient client;
   auto look = [](HttpClient& with, std::string url) -> asio::awaitable<void> {
     HttpRequest request(url);
@@ -100,10 +71,10 @@ TEST_CASE("status and headers of the last head are what the caller sees", "[http
 }
 
 TEST_CASE("answers without a body end at once", "[http]") {
-  HttpTestServer server(alwaysAnswers("HTTP/1.1 204 No Content\r\n\r\n"));
+  HttpTestServer server(alwaysSays("HTTP/1.1 204 No Content\r\n\r\n"));
   HttpClient client;
   CHECK(client.answerTo(HttpRequest(server.url())).status == 204);
-  HttpTestServer heads(alwaysAnswers("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"));
+  HttpTestServer heads(alwaysSays("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"));
   HttpRequest head(heads.url());
   head.method = "HEAD";
   CHECK(client.answerTo(head).body.empty());
@@ -112,8 +83,8 @@ TEST_CASE("answers without a body end at once", "[http]") {
 TEST_CASE("chunks are joined and a body up to the end of the connection is read", "[http]") {
   HttpClient client;
   HttpTestServer chunks(
-      alwaysAnswers("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                    "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: t\r\n\r\n"));
+      alwaysSays("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                 "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: t\r\n\r\n"));
   CHECK(client.answerTo(HttpRequest(chunks.url())).body == "abcde");
   HttpTestServer closes([](Connection& connection) -> asio::awaitable<void> {
     (void)co_await connection.readRequest();
@@ -124,8 +95,8 @@ TEST_CASE("chunks are joined and a body up to the end of the connection is read"
 
 TEST_CASE("a redirect is an answer like any other", "[http]") {
   HttpTestServer target(echo);
-  HttpTestServer server(alwaysAnswers("HTTP/1.1 307 Over There\r\nLocation: " + target.url() +
-                                      "\r\nContent-Length: 0\r\n\r\n"));
+  HttpTestServer server(
+      alwaysSays("HTTP/1.1 307 Over There\r\nLocation: " + target.url() + "\r\nContent-Length: 0\r\n\r\n"));
   HttpClient client;
   CHECK(client.answerTo(HttpRequest(server.url())).status == 307);
   CHECK(target.counts().connections == 0);
@@ -213,6 +184,47 @@ TEST_CASE("a request beyond the connections waits for its turn", "[http]") {
   CHECK(server.counts().mostOpenConnections <= 3);
 }
 
+TEST_CASE("one request more than the transport's queue holds is refused", "[http]") {
+  for (const std::size_t maxQueued : {0U, 2U}) {
+    HttpTestServer server(isSilent);
+    HttpClient client({.maxConnections = 1, .maxQueued = maxQueued});
+    std::vector<std::unique_ptr<asio::cancellation_signal>> signals;
+    std::vector<std::error_code> endings;
+    auto ask = [](HttpClient& with, std::string url,
+                  std::vector<std::error_code>& seen) -> asio::awaitable<void> {
+      HttpRequest request(url, "x");
+      try {
+        (void)co_await lukhas::test::fetch(with.transport, request);
+      } catch (const Error& error) {
+        seen.push_back(error.code());
+        if (error.code() == RouteErrc::overloaded) CHECK(error.details().contains("maximum"));
+      }
+    };
+    const auto start = [&] {
+      signals.push_back(std::make_unique<asio::cancellation_signal>());
+      asio::co_spawn(client.io, ask(client, server.url(), endings),
+                     asio::bind_cancellation_slot(signals.back()->slot(), asio::detached));
+      client.io.restart();
+      client.io.poll();
+    };
+    for (std::size_t i = 0; i <= maxQueued; ++i) start();
+    CHECK(endings.empty());
+    CHECK(client.transport->getMetrics().queuedRequests == maxQueued);
+    start();
+    CHECK(endings == std::vector<std::error_code>{RouteErrc::overloaded});
+    CHECK(client.transport->getMetrics().refusedRequests == 1);
+    CHECK(client.transport->getMetrics().totalRequests == maxQueued + 1);
+    signals[0]->emit(asio::cancellation_type::terminal);  // makes room for one
+    client.io.restart();
+    client.io.poll();
+    start();
+    CHECK(client.transport->getMetrics().refusedRequests == 1);
+    for (const auto& signal : signals) signal->emit(asio::cancellation_type::terminal);
+    client.runToEnd();
+    CHECK(client.transport->getMetrics().queuedRequests == 0);
+  }
+}
+
 TEST_CASE("idle connections to other hosts make room", "[http]") {
   HttpTestServer first(echo);
   HttpTestServer second(echo);
@@ -221,7 +233,7 @@ TEST_CASE("idle connections to other hosts make room", "[http]") {
     CHECK(client.answerTo(HttpRequest(first.url())).status == 200);
     CHECK(client.answerTo(HttpRequest(second.url())).status == 200);
   }
-  CHECK(first.sees([](const ServerCounts& counts) { return counts.openConnections == 0; }));
+  CHECK(first.sees(allClosed()));
 }
 
 TEST_CASE("an option out of range is refused by name", "[http]") {
@@ -237,6 +249,9 @@ TEST_CASE("an option out of range is refused by name", "[http]") {
   };
   CHECK(refused({.maxConnections = 0}) == "maxConnections");
   CHECK(refused({.maxConnections = 65'537}) == "maxConnections");
+  CHECK(refused({.maxQueued = 1'000'001}) == "maxQueued");
+  CHECK(refused({.maxQueued = 1'000'000}) == "accepted");
+  CHECK(refused({.maxQueued = 0}) == "accepted");
   CHECK(refused({.maxIdleTime = -1s}) == "maxIdleTime");
   CHECK(refused({.maxIdleTime = 2h}) == "maxIdleTime");
   CHECK(refused({.maxConnectionAge = 0s}) == "maxConnectionAge");

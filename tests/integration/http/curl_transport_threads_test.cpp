@@ -6,24 +6,11 @@
 #include <vector>
 
 #include "lukhas/async/child_task.hpp"
-#include "support/http_client.hpp"
-#include "support/http_test_server.hpp"
+#include "support/http_test.hpp"
 
-using lukhas::CurlTransport;
 using lukhas::Duration;
-using lukhas::Environment;
-using lukhas::Error;
-using lukhas::HttpExchange;
-using lukhas::HttpRequest;
-using lukhas::test::HttpAnswer;
-using lukhas::test::HttpTestServer;
-using lukhas::test::ReceivedRequest;
-using lukhas::test::ServerCounts;
-using namespace std::chrono_literals;
 
 namespace {
-
-using Connection = HttpTestServer::Connection;
 
 // What the path asks for: an echo, silence, a cut, or a long body.
 asio::awaitable<void> behaves(Connection& connection) {
@@ -106,7 +93,7 @@ TEST_CASE("several threads send read and give up at once", "[http]") {
   CHECK(metrics.totalRequests <= 360);
   CHECK(server.counts().mostOpenConnections <= 25);  // a closed one may be seen late by the server
   transport.reset();
-  CHECK(server.sees([](const ServerCounts& counts) { return counts.openConnections == 0; }));
+  CHECK(server.sees(allClosed()));
 }
 
 TEST_CASE("a transport that is destroyed while threads use it ends every request", "[http]") {

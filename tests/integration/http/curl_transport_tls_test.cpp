@@ -1,12 +1,9 @@
 // Whom the transport trusts.
 #include "lukhas/http/curl_transport.hpp"
 
-#include "support/http_client.hpp"
+#include "support/http_test.hpp"
 #include "support/http_tls_server.hpp"
 
-using lukhas::RouteErrc;
-using lukhas::test::HttpAnswer;
-using lukhas::test::HttpClient;
 using lukhas::test::HttpTlsServer;
 
 TEST_CASE("a certificate of an unknown authority is tls_failed", "[http]") {

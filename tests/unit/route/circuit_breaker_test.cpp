@@ -5,6 +5,7 @@
 #include <thread>
 #include <vector>
 
+#include "lukhas/async/child_task.hpp"
 #include "lukhas/sim/simulation.hpp"
 #include "support/catch.hpp"
 
@@ -122,10 +123,37 @@ TEST_CASE("an open circuit refuses without calling and says for how long", "[rou
 TEST_CASE("a cancelled call is neutral", "[route]") {
   lukhas::Simulation world;
   CircuitBreaker breaker(world.environment(), "b", small);
-  for (int i = 0; i < 10; ++i)
-    (void)outcomeOf(world, breaker, [] { throw lukhas::cancelledError("the caller left"); });
+  const auto ask = [](CircuitBreaker& b, Environment env) -> asio::awaitable<void> {
+    co_await b.run([&env]() -> asio::awaitable<void> { co_await env.sleepFor(1h); });
+  };
+  for (int i = 0; i < 10; ++i) {
+    asio::cancellation_signal signal;
+    std::exception_ptr failure;
+    asio::co_spawn(world.environment().executor(), ask(breaker, world.environment()),
+                   asio::bind_cancellation_slot(signal.slot(),
+                                                [&failure](std::exception_ptr error) { failure = error; }));
+    world.runFor(1s);
+    signal.emit(asio::cancellation_type::terminal);
+    world.run();
+    CHECK(failure);
+  }
   CHECK(breaker.state() == CircuitState::closed);
   CHECK(breaker.getMetrics().neutralOutcomes == 10);
+}
+
+TEST_CASE("a call that its own timer cuts off is a failure", "[route]") {
+  lukhas::Simulation world;
+  CircuitBreaker breaker(world.environment(), "b", small);
+  const Environment env = world.environment();
+  const auto cutOff = [&env]() -> asio::awaitable<void> {
+    lukhas::ChildTask<void> work(env, env.sleepFor(1h));
+    (void)co_await work.joinUntil(env.after(1s));
+    work.cancel();
+    co_await work.join();
+  };
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(outcomeOf(world, breaker, cutOff).empty());
+  CHECK(breaker.getMetrics().failures == 2);
+  CHECK(breaker.state() == CircuitState::open);
 }
 
 TEST_CASE("a permission comes back however it is lost", "[route]") {

@@ -28,6 +28,23 @@ std::error_code codeOf(const std::function<void()>& call, std::string* option = 
   return {};
 }
 
+// Fails the requests to the model `a` with an error of its own, until it is told to let them pass.
+class AbortingTransport : public lukhas::Transport {
+ public:
+  explicit AbortingTransport(std::shared_ptr<lukhas::Transport> network) : network_(std::move(network)) {}
+
+  asio::awaitable<std::unique_ptr<lukhas::HttpExchange>> send(lukhas::HttpRequest request) override {
+    if (!passes && request.url.starts_with(RouterFixture::urlOf("a"))) throw error;
+    return network_->send(std::move(request));
+  }
+
+  lukhas::Error error = lukhas::cancelledError("cut off by the transport itself");
+  bool passes = false;
+
+ private:
+  std::shared_ptr<lukhas::Transport> network_;
+};
+
 // The header that the last request to the model had; nothing when it had none.
 std::string authorization(RouterFixture& f, const std::string& id) {
   return std::string(
@@ -241,6 +258,92 @@ TEST_CASE("a key that the model repeats stands in no error", "[route]") {
     CHECK((ending.details.dump() + ending.message).find("sk-secret") == std::string::npos);
     CHECK(ending.message.find("***") != std::string::npos);
   }
+}
+
+TEST_CASE("blanks around a key are no part of it and hide it from no error", "[route]") {
+  RouterFixture f(0);
+  f.add("a", [](ModelDescription& model) { model.apiKey = [] { return std::string(" sk-secret  "); }; });
+  f.served("a").failNext(1, 401, {}, "wrong key sk-secret.");
+  const Ending ending = f.ask();
+  CHECK(authorization(f, "a") == "Bearer sk-secret");
+  CHECK((ending.details.dump() + ending.message).find("sk-secret") == std::string::npos);
+  f.router->unregisterModel("a");
+  f.add("b", [](ModelDescription& model) { model.apiKey = [] { return std::string("  "); }; });
+  CHECK(f.ask().error == RouteErrc::api_key_unavailable);
+}
+
+TEST_CASE("a transport that calls itself aborted fails over and counts as a failure", "[route]") {
+  AbortingTransport* aborting = nullptr;
+  RouterFixture f(0, [&aborting](ModelRouterOptions& options) {
+    options.breaker = {.failureThreshold = 1, .minimumRequests = 1, .windowSize = 1};
+    const auto transport = std::make_shared<AbortingTransport>(options.transport);
+    aborting = transport.get();
+    options.transport = transport;
+  });
+  f.add("a");
+  f.add("b");
+  CHECK(f.ask().model == "b");
+  CHECK(f.router->circuit("a") == CircuitState::open);
+  f.router->unregisterModel("b");
+  f.world.runFor(60s);
+  const Ending alone = f.ask();
+  CHECK(alone.error == RouteErrc::all_circuits_open);
+  CHECK(alone.details.at("attempts")[0].at("outcome") == "transport_failed");
+  CHECK(f.router->getMetrics().cancelledRequests == 0);
+  aborting->passes = true;
+  f.world.runFor(60s);
+  CHECK(f.ask().model == "a");
+}
+
+TEST_CASE("a request that fails as its last attempt did has that attempt's details", "[route]") {
+  RouterFixture f(0, [](ModelRouterOptions& options) { options.maxReplyBytes = 1024; });
+  f.add("a", [](ModelDescription& model) { model.apiKeyEnvironment = "LUKHAS_TEST_NO_SUCH_KEY"; });
+  const Ending keyless = f.ask();
+  CHECK(keyless.error == RouteErrc::api_key_unavailable);
+  CHECK(keyless.details.at("modelId") == "a");
+  f.router->unregisterModel("a");
+  f.add("b").reply(std::string(2000, 'x'));
+  const Ending large = f.ask();
+  CHECK(large.error == RouteErrc::body_too_large);
+  CHECK(large.details.at("modelId") == "b");
+  CHECK(large.details.at("maximum") == 1024);
+  CHECK(large.details.at("attempts")[0].at("maximum") == 1024);
+  f.router->unregisterModel("b");
+  f.add("c", [](ModelDescription& model) { model.timeout = 2s; }).stall();
+  const Ending slow = f.ask();
+  CHECK(slow.error == RouteErrc::attempts_exhausted);
+  CHECK_FALSE(slow.details.contains("modelId"));
+  for (const json& attempt : slow.details.at("attempts")) CHECK(attempt.at("limitMs") == 2000);
+}
+
+TEST_CASE("of the facts of a transport's error only the documented ones are told without the key",
+          "[route]") {
+  RouterFixture f(0, [](ModelRouterOptions& options) {
+    options.maxAttempts = 1;
+    auto transport = std::make_shared<AbortingTransport>(options.transport);
+    transport->error = lukhas::Error(RouteErrc::tls_failed, "sent Bearer sk-secret",
+                                     {{"headers", "sk-secret"}, {"cause", "with sk-secret"}});
+    options.transport = transport;
+  });
+  f.add("a", [](ModelDescription& model) { model.apiKey = [] { return std::string("sk-secret"); }; });
+  const json attempt = f.ask().details.at("attempts").at(0);
+  CHECK(attempt.at("cause") == "with ***");
+  CHECK(attempt.at("message") == "sent Bearer ***");
+  CHECK_FALSE(attempt.contains("headers"));
+}
+
+TEST_CASE("a transport whose queue is full ends the request and is not held against the model", "[route]") {
+  RouterFixture f(0, [](ModelRouterOptions& options) {
+    options.breaker = {.failureThreshold = 1, .minimumRequests = 1, .windowSize = 1};
+    auto transport = std::make_shared<AbortingTransport>(options.transport);
+    transport->error = lukhas::Error(RouteErrc::overloaded, "too many requests wait", {{"maximum", 7}});
+    options.transport = transport;
+  });
+  f.add("a");
+  const Ending ending = f.ask();
+  CHECK(ending.error == RouteErrc::overloaded);
+  CHECK(ending.details.at("maximum") == 7);
+  CHECK(f.router->circuit("a") == CircuitState::closed);
 }
 
 TEST_CASE("a request that breaks its rules asks nobody and counts nowhere", "[route]") {

@@ -126,6 +126,81 @@ TEST_CASE("a throttled model is left alone by all requests until its time has co
   CHECK(f.ask().model == "a");
 }
 
+TEST_CASE("an error answer whose body stalls is judged by its status and headers", "[route]") {
+  for (const int status : {401, 402, 429, 503}) {
+    INFO(status);
+    RouterFixture f(2, [](ModelRouterOptions& options) {
+      options.breaker = {.failureThreshold = 1, .minimumRequests = 1, .windowSize = 1};
+    });
+    f.served("a").failNext(1, status, {{"Retry-After", "20"}}).slow(1h, 1);
+    const Ending ending = f.ask();
+    CHECK(ending.model == "b");
+    CHECK(ending.took == 1s);
+    CHECK(f.world.elapsed() == 1s);
+    CHECK(f.router->circuit("a") == (status == 503 ? CircuitState::open : CircuitState::closed));
+    CHECK(f.router->getMetrics().throttledMs.at("a") == (status == 429 ? 20'000 : 0));
+  }
+}
+
+TEST_CASE("the body of an error has no more time than its attempt", "[route]") {
+  RouterFixture f(0);
+  f.add("a", [](ModelDescription& model) { model.timeout = 300ms; }).failNext(1, 404).slow(1h, 1);
+  const Ending ending = f.ask();
+  CHECK(ending.error == RouteErrc::wrong_endpoint);
+  CHECK(ending.details.at("status") == 404);
+  CHECK(ending.took == 300ms);
+}
+
+TEST_CASE("a caller who cancels while the body of an error stalls leaves nothing behind", "[route]") {
+  RouterFixture f(1);
+  f.served("a").failNext(1, 503).slow(1h, 1);
+  Ending ending;
+  asio::cancellation_signal signal;
+  lukhas::RouteRequest request("req-1", lukhas::test::helloContext(), {"chat"});
+  f.world.spawn(lukhas::test::routeInto(f.world.environment(), *f.router, request, ending), signal);
+  f.world.runFor(500ms);
+  CHECK(f.world.openConnections() == 1);
+  signal.emit(asio::cancellation_type::terminal);
+  f.world.run();
+  CHECK(ending.error == asio::error::operation_aborted);
+  CHECK(f.world.openConnections() == 0);
+  CHECK(f.world.elapsed() == 500ms);
+}
+
+TEST_CASE("a router destroyed while the body of an error stalls ends the request", "[route]") {
+  RouterFixture f(1);
+  f.served("a").failNext(1, 503).slow(1h, 1);
+  Ending ending;
+  f.start(ending);
+  f.world.runFor(500ms);
+  f.router.reset();
+  f.world.run();
+  CHECK(ending.error == Errc::closed);
+  CHECK(ending.took == 500ms);
+  CHECK(f.world.openConnections() == 0);
+}
+
+TEST_CASE("a model that asks for a day is asked again after maxRetryAfter and health says so", "[route]") {
+  RouterFixture f(2, [](ModelRouterOptions& options) { options.retry.maxRetryAfter = 2min; });
+  f.served("a").failNext(1, 429, {{"Retry-After", "86400"}});
+  CHECK(f.ask().model == "b");
+  f.world.runFor(30s);
+  const lukhas::HealthReport health = f.router->healthCheck();
+  REQUIRE(health.issues.size() == 1);
+  CHECK(health.issues[0].code == "model_throttled");
+  CHECK(health.issues[0].message == "the model \"a\" asked to be left alone; it is asked again in 90.0 s");
+  CHECK(health.issues[0].value == 90);
+  CHECK(health.issues[0].limit == 30);
+  const nlohmann::json waits = f.router->getMetrics().toJson().at("throttledMs");
+  CHECK(waits == nlohmann::json{{"a", 90'000.0}, {"b", 0.0}});
+  f.world.runFor(60s);
+  CHECK(f.router->healthCheck().healthy);  // a request would wait for it now
+  f.world.runFor(30s - 1ns);
+  CHECK(f.ask().model == "b");
+  f.world.runFor(1ns);
+  CHECK(f.ask().model == "a");
+}
+
 TEST_CASE("requests that wait for a throttled model share its time", "[route]") {
   RouterFixture f(1);
   f.served("a").failNext(1, 429, {{"Retry-After", "7"}});

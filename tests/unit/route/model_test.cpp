@@ -1,6 +1,7 @@
 #include "lukhas/route/model.hpp"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -90,6 +91,25 @@ TEST_CASE("an address with a password or a key is refused and does not repeat it
     CHECK(refused.message.find("hunter2") == std::string::npos);
     CHECK(refused.message.find("***") != std::string::npos);
   }
+}
+
+TEST_CASE("a refused address shows nothing that may be part of a password or a key", "[route]") {
+  const std::vector<std::pair<std::string, std::string>> table{
+      {"http://user:hunter2@h/v1", "http://***@h/v1"},
+      {"http://user:hun?ter2@h/v1", "http://***"},
+      {"http://user:hun#ter2@h/", "http://***"},
+      {"http://user:hun/ter2@h/v1?key=x", "http://***@h/v1?***"},
+      {"user:hun//ter2@h/v1", "***@h/v1"},
+      {"ftp://user:hunter2@h", "***@h"},
+      {"https://a@hunter2@h#x", "https://***@h#***"},
+      {"https://h/v1?key=hun@ter2", "https://***"},
+      {"https://h/v1?key=hunter2", "https://h/v1?***"},
+      {"https://hunter2@", "https://***@"},
+      {"@", "***@"},
+      {"http://", "http://"},
+      {"ftp://h/v1", "ftp://h/v1"},
+  };
+  for (const auto& [url, shown] : table) CHECK(lukhas::detail::printableUrl(url) == shown);
 }
 
 TEST_CASE("a model's fields are checked at their bounds and one past them", "[route]") {

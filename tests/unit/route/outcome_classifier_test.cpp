@@ -113,10 +113,10 @@ TEST_CASE("every failure on the way has its verdict", "[route]") {
   }
 }
 
-TEST_CASE("a caller who cancels is never the model's failure", "[route]") {
+TEST_CASE("what the library refuses by itself is never the model's failure", "[route]") {
   for (const std::error_code error :
-       {std::error_code(asio::error::operation_aborted), make_error_code(lukhas::Errc::closed),
-        make_error_code(std::errc::operation_canceled)}) {
+       {make_error_code(lukhas::Errc::closed), make_error_code(lukhas::Errc::invalid_argument),
+        make_error_code(RouteErrc::overloaded)}) {
     AttemptFacts facts = withError(error);
     facts.status = 503;
     facts.shouldRetry = true;
@@ -135,6 +135,16 @@ TEST_CASE("errors in the system's own codes are failures of the transport", "[ro
     CHECK(verdict.action == retry);
     CHECK(verdict.health == failure);
     CHECK(verdict.error == error);
+  }
+}
+
+TEST_CASE("a transport that calls itself aborted has failed", "[route]") {
+  for (const std::error_code error :
+       {std::error_code(asio::error::operation_aborted), make_error_code(std::errc::operation_canceled)}) {
+    const Verdict verdict = classifyOutcome(withError(error));
+    CHECK(verdict.action == retry);
+    CHECK(verdict.health == failure);
+    CHECK(verdict.error == RouteErrc::transport_failed);
   }
 }
 

@@ -42,6 +42,13 @@ TEST_CASE("what the model asked for is the wait and may be zero", "[route]") {
   CHECK(policy.wait(3, -1ns, most) == 0ns);
 }
 
+TEST_CASE("a model is left alone on its word no longer than maxRetryAfter", "[route]") {
+  const RetryPolicy policy({.maxRetryAfter = 2min});
+  CHECK(policy.wait(1, 2min, most) == 2min);
+  CHECK(policy.wait(1, 2min + 1ns, most) == 2min);
+  CHECK(RetryPolicy().wait(1, 24h, most) == 5min);
+}
+
 TEST_CASE("a wait that leaves no time for an attempt does not fit", "[route]") {
   const RetryPolicy policy({.minAttemptTime = 100ms});
   CHECK(policy.fits(0ns, 100ms));
@@ -69,5 +76,9 @@ TEST_CASE("retry policy options out of range are refused by name", "[route]") {
   CHECK(refused({.firstDelay = -1ns}) == "firstDelay");
   CHECK(refused({.firstDelay = 2s, .longestDelay = 1s}) == "longestDelay");
   CHECK(refused({.minAttemptTime = 2h}) == "minAttemptTime");
+  CHECK(refused({.maxRetryAfter = 1s - 1ns}) == "maxRetryAfter");
+  CHECK(refused({.maxRetryAfter = 24h + 1ns}) == "maxRetryAfter");
+  CHECK(refused({.maxRetryAfter = 1s}) == "accepted");
+  CHECK(refused({.maxRetryAfter = 24h}) == "accepted");
   CHECK(refused({.firstDelay = 0ns, .longestDelay = 0ns, .minAttemptTime = 0ns}) == "accepted");
 }

@@ -36,6 +36,7 @@ inline std::string findApiKey(const ModelDescription& model) {
   } else if (const char* const value = std::getenv(model.apiKeyEnvironment.c_str())) {
     key = value;
   }
+  key = trimmed(key);  // blanks at the ends are no part of a header's value, and so of no key that comes back
   const auto isControl = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
   if (key.empty() || std::any_of(key.begin(), key.end(), isControl)) {
     throw Error(
@@ -61,23 +62,27 @@ inline void takeAnswer(AttemptEnd& end, ModelAnswer answer, std::string_view key
   }
 }
 
-// The body of an error explains a status that is known already: losing it on the way changes nothing.
-inline asio::awaitable<std::string> readErrorBody(std::unique_ptr<HttpExchange> exchange,
-                                                  std::size_t maxBytes) {
-  try {
-    co_return co_await readBeginning(std::move(exchange), maxBytes);
-  } catch (const std::system_error& error) {
-    if (isCancellation(error.code())) throw;
-  }
-  co_return std::string();
+// Of the facts that a transport's error has, those that RouteErrc documents: what else stands there was
+// written by whoever wrote the transport.
+inline void takeFailure(AttemptEnd& end, const std::system_error& error, std::string_view key) {
+  end.facts.error = error.code();
+  end.message = cleanText(error.what(), maxMessageBytes, key);
+  const auto* const known = dynamic_cast<const Error*>(&error);
+  if (known == nullptr) return;
+  const nlohmann::json& maximum = memberOf(known->details(), "maximum");
+  const nlohmann::json& cause = memberOf(known->details(), "cause");
+  if (maximum.is_number()) end.details["maximum"] = maximum;
+  if (cause.is_string()) end.details["cause"] = cleanText(textOf(cause), maxMessageBytes, key);
 }
 
 // Never throws what a model, a transport or a key's callback did: that is in the result. `place` is given
-// back when the connection is at its end, so that the model never sees more than maxConcurrent.
+// back when the connection is at its end, so that the model never sees more than maxConcurrent. The body of
+// an error is not read yet: see explainRefusal().
 [[nodiscard]] inline asio::awaitable<AttemptEnd> askModel(std::shared_ptr<RouterState> state,
                                                           ModelPlace place, HttpRequest request) {
   const ModelRouterOptions& options = state->options;
-  const ModelDescription& model = place.model()->description;
+  const RoutedModelPtr asked = place.model();
+  const ModelDescription& model = asked->description;
   AttemptEnd end;
   std::string key;
   try {
@@ -87,24 +92,40 @@ inline asio::awaitable<std::string> readErrorBody(std::unique_ptr<HttpExchange> 
     end.facts.status = exchange->status();
     end.facts.readHeaders([&exchange](std::string_view name) { return exchange->header(name); },
                           state->environment.wallNow());
-    std::string body;
-    if (end.facts.status >= 200 && end.facts.status < 300) {
-      body = co_await readAll(std::move(exchange), options.maxReplyBytes);
-    } else {
-      body = co_await readErrorBody(std::move(exchange), options.maxErrorBytes);
+    if (end.facts.status < 200 || end.facts.status >= 300) {
+      end.refusal.emplace(std::move(place), std::move(key), std::move(exchange));
+      co_return end;
     }
+    const std::string body = co_await readAll(std::move(exchange), options.maxReplyBytes);
     const auto read = [&](auto provider) { return provider.readAnswer(end.facts.status, body); };
     takeAnswer(end, withProvider(model.protocol, read), key);
   } catch (const std::system_error& error) {
-    end.facts.error = error.code();
-    end.message = cleanText(error.what(), maxMessageBytes, key);
+    takeFailure(end, error, key);
   } catch (const std::exception& error) {
     end.facts.error = RouteErrc::transport_failed;
     end.message = cleanText(error.what(), maxMessageBytes, key);
+    end.details["cause"] = end.message;
   } catch (...) {
     end.facts.error = RouteErrc::transport_failed;
   }
   place.release();
+  co_return end;
+}
+
+// Reads what explains a status that is known already; losing it on the way changes nothing.
+[[nodiscard]] inline asio::awaitable<AttemptEnd> readRefusal(std::shared_ptr<RouterState> state,
+                                                             AttemptEnd end) {
+  RefusedAttempt refusal = std::move(*end.refusal);
+  end.refusal.reset();
+  std::string body;
+  try {
+    body = co_await readBeginning(std::move(refusal.exchange), state->options.maxErrorBytes);
+  } catch (...) {
+  }
+  const ModelProtocol protocol = refusal.place.model()->description.protocol;
+  const auto read = [&](auto provider) { return provider.readAnswer(end.facts.status, body); };
+  takeAnswer(end, withProvider(protocol, read), refusal.key);
+  refusal.place.release();
   co_return end;
 }
 

@@ -1,18 +1,36 @@
 // AttemptEnd: what came of asking a model once.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include <nlohmann/json.hpp>
+
+#include "lukhas/route/detail/model_place.hpp"
 #include "lukhas/route/model_reply.hpp"
 #include "lukhas/route/outcome_classifier.hpp"
+#include "lukhas/route/transport.hpp"
 
 namespace lukhas::detail {
+
+// An answer whose status says that it is none, and whose body has not been read.
+struct RefusedAttempt {
+  RefusedAttempt(ModelPlace taken, std::string secret, std::unique_ptr<HttpExchange> answer) noexcept
+      : place(std::move(taken)), key(std::move(secret)), exchange(std::move(answer)) {}
+
+  ModelPlace place;
+  std::string key;
+  std::unique_ptr<HttpExchange> exchange;  // last: the connection ends before the place is given back
+};
 
 struct AttemptEnd {
   AttemptFacts facts;
   std::optional<ModelReply> reply;  // only when the facts are a success
   std::string message;              // why not, in the model's or the transport's words, without the key
+  nlohmann::json details = nlohmann::json::object();  // what RouteErrc promises of this code
+  std::optional<RefusedAttempt> refusal;
 };
 
 }  // namespace lukhas::detail

@@ -25,6 +25,7 @@ struct AttemptNote {
   int status = 0;  // 0: there was no answer
   Duration took{};
   std::string message;  // the model's or the transport's own words, bounded and without the key
+  nlohmann::json details = nlohmann::json::object();  // what RouteErrc promises of the code
 };
 
 struct RouteCall {
@@ -54,6 +55,7 @@ struct RouteCall {
     entry["status"] = note.status;
     entry["ms"] = toMilliseconds(note.took);
     if (!note.message.empty()) entry["message"] = note.message;
+    entry.update(note.details);
     list.push_back(std::move(entry));
   }
   return list;
@@ -82,7 +84,13 @@ struct RouteCall {
   if (!call.notes.empty() && call.notes.back().status != 0) details["status"] = call.notes.back().status;
   if (step.error == RouteErrc::deadline_exceeded) details["deadlineMs"] = wholeMilliseconds(options.deadline);
   if (step.error == RouteErrc::attempts_exhausted) details["maxAttempts"] = options.maxAttempts;
-  if (step.error == RouteErrc::overloaded) details["maximum"] = options.maxQueued;
+  const bool byAttempt = !call.notes.empty() && call.notes.back().error == step.error;
+  if (byAttempt) {
+    details["modelId"] = call.notes.back().model;
+    details.update(call.notes.back().details);
+  } else if (step.error == RouteErrc::overloaded) {
+    details["maximum"] = options.maxQueued;
+  }
   if (step.error == RouteErrc::no_capable_model)
     details["requirements"] = call.request.requirements().names();
   std::string message =

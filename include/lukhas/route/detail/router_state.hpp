@@ -20,6 +20,7 @@
 #include "lukhas/core/signal.hpp"
 #include "lukhas/route/circuit_breaker.hpp"
 #include "lukhas/route/detail/attempt_end.hpp"
+#include "lukhas/route/detail/model_place.hpp"
 #include "lukhas/route/detail/recent_requests.hpp"
 #include "lukhas/route/detail/route_call.hpp"
 #include "lukhas/route/model.hpp"
@@ -28,8 +29,6 @@
 #include "lukhas/route/router_events.hpp"
 
 namespace lukhas::detail {
-
-class RouterState;
 
 // One registration. It lives as long as a request is under way at it.
 struct RoutedModel {
@@ -42,32 +41,6 @@ struct RoutedModel {
   std::uint64_t number = 0;                // of the registration: never used again
   std::size_t underWay = 0;                // places taken, at most maxConcurrent
   TimePoint notBefore = TimePoint::min();  // throttled until then
-};
-using RoutedModelPtr = std::shared_ptr<RoutedModel>;
-
-// A place among the maxConcurrent of a model, given back by the destructor.
-class ModelPlace {
- public:
-  ModelPlace() = default;
-  ModelPlace(std::shared_ptr<RouterState> state, RoutedModelPtr model) noexcept
-      : state_(std::move(state)), model_(std::move(model)) {}
-  ModelPlace(ModelPlace&&) noexcept = default;
-  ModelPlace& operator=(ModelPlace&& other) {
-    if (this != &other) {
-      release();
-      state_ = std::move(other.state_);
-      model_ = std::move(other.model_);
-    }
-    return *this;
-  }
-  ~ModelPlace() { release(); }
-
-  void release();
-  [[nodiscard]] const RoutedModelPtr& model() const noexcept { return model_; }
-
- private:
-  std::shared_ptr<RouterState> state_;
-  RoutedModelPtr model_;
 };
 
 // A request that waits. Guarded by the state's mutex, but for `decided` and `changed`.

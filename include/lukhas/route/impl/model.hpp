@@ -59,14 +59,22 @@ inline bool isModelUrl(std::string_view url) noexcept {
 }
 
 // A refused address may hold a password before its '@' or a key after its '?': those parts are not repeated.
+// A password may itself hold '@', '/', '?' and '#', so all before the last '@' is taken for one. Where a '?'
+// or '#' stands before that '@', it may as well be the query that holds an '@': then nothing is shown.
 inline std::string printableUrl(std::string_view url) {
-  const std::size_t secret = url.find_first_of("?#");
-  std::string shown(url.substr(0, secret));
-  if (secret != std::string_view::npos) shown += url.substr(secret, 1), shown += "***";
-  const std::size_t at = shown.rfind('@');
-  const std::size_t slashes = shown.find("//");
-  const std::size_t user = slashes == std::string::npos ? 0 : slashes + 2;
-  if (at != std::string::npos) shown.replace(at < user ? 0 : user, at < user ? at : at - user, "***");
+  constexpr std::string_view mask = "***";
+  constexpr std::string_view marks = "?#";
+  const std::string_view rest = withoutScheme(url);
+  std::string shown(rest.empty() ? std::string_view() : url.substr(0, url.size() - rest.size()));
+  if (!rest.empty()) url = rest;
+  if (const std::size_t at = url.rfind('@'); at != std::string_view::npos) {
+    shown += mask;
+    if (url.substr(0, at).find_first_of(marks) != std::string_view::npos) return shown;
+    url.remove_prefix(at);
+  }
+  const std::size_t secret = url.find_first_of(marks);
+  shown += url.substr(0, secret);
+  if (secret != std::string_view::npos) shown.append(url.substr(secret, 1)).append(mask);
   return shown;
 }
 

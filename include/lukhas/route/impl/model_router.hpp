@@ -21,6 +21,11 @@ namespace lukhas::detail {
 // that; one that does not is left behind.
 inline constexpr Duration abortGrace = std::chrono::milliseconds(100);
 
+// How long the body of an error is waited for. Its status and headers say what to do; the body adds words,
+// and whether a quota is spent. Endpoints send it along with the headers: who takes longer is not well, and
+// a whole attempt's time is too much for a sentence.
+inline constexpr Duration errorBodyTime = std::chrono::seconds(1);
+
 // A request's place in the queue. Whatever happens while it waits, it leaves the queue, and a place that it
 // was given in the same moment goes on to the next.
 class QueuePlace {
@@ -59,6 +64,22 @@ inline CircuitOutcome healthOf(const Verdict& verdict, Duration given, Duration 
   return cutOff ? CircuitOutcome::neutral : verdict.health;
 }
 
+// The same end, with what the body of the error says, if it comes in time: at most errorBodyTime, and not
+// after `limit`. A body that stalls does not make a time-out of a 429 or a 401.
+[[nodiscard]] inline asio::awaitable<AttemptEnd> explainRefusal(std::shared_ptr<RouterState> state,
+                                                                AttemptEnd end, TimePoint limit) {
+  AttemptEnd unexplained;
+  unexplained.facts = end.facts;
+  const TimePoint bodyLimit = std::min(state->environment.after(errorBodyTime), limit);
+  ChildTask<AttemptEnd> reading(state->environment, readRefusal(state, std::move(end)));
+  const AbortableAttempt abortable(state, reading);
+  std::optional<AttemptEnd> explained = co_await reading.joinUntil(bodyLimit);
+  if (explained) co_return std::move(*explained);
+  reading.cancel();
+  (void)co_await reading.joinUntil(state->environment.after(abortGrace));
+  co_return unexplained;
+}
+
 // One attempt, within its time: the reply, or nothing, and the call knows why.
 [[nodiscard]] inline asio::awaitable<std::optional<ModelReply>> attemptAt(std::shared_ptr<RouterState> state,
                                                                           RouteCall& call, ModelPlace place,
@@ -77,9 +98,15 @@ inline CircuitOutcome healthOf(const Verdict& verdict, Duration given, Duration 
   const AbortableAttempt abortable(state, attempt);
   std::optional<AttemptEnd> end = co_await attempt.joinUntil(limit);
   const bool timedOut = !end;
+  if (end && end->refusal) {
+    AttemptEnd refused = std::move(*end);
+    AttemptEnd explained = co_await explainRefusal(state, std::move(refused), limit);
+    end.emplace(std::move(explained));
+  }
   if (timedOut) {
     end.emplace();
     end->facts.error = limit == deadline ? RouteErrc::deadline_exceeded : RouteErrc::attempt_timed_out;
+    if (limit != deadline) end->details["limitMs"] = wholeMilliseconds(description.timeout);
   } else if (!end->reply && state->closed()) {
     throw routerClosed();
   }
@@ -93,7 +120,8 @@ inline CircuitOutcome healthOf(const Verdict& verdict, Duration given, Duration 
     end->reply->attempts = call.machine.attempts() + 1;
     co_return std::move(end->reply);
   }
-  call.notes.push_back({description.id, verdict.error, end->facts.status, took, std::move(end->message)});
+  call.notes.push_back({description.id, verdict.error, end->facts.status, took, std::move(end->message),
+                        std::move(end->details)});
   if (timedOut) {
     attempt.cancel();
     (void)co_await attempt.joinUntil(state->environment.after(abortGrace));

@@ -214,7 +214,7 @@ inline void RouterState::settle(RouteCall& call, RoutedModel& model, const Verdi
   }
   const TimePoint now = environment.now();
   const Duration wait = call.machine.ended(model.number, verdict, now, environment.random());
-  if (verdict.throttled) model.notBefore = std::max(model.notBefore, now + std::min(wait, longestRetryAfter));
+  if (verdict.throttled) model.notBefore = std::max(model.notBefore, now + wait);
 }
 
 inline void RouterState::succeeded(Duration took) {
@@ -273,7 +273,11 @@ inline RouterMetrics RouterState::metrics() const {
   metrics.retryTokens = budget_.tokens();
   metrics.avgLatencyMs = toMilliseconds(latency_.mean());
   metrics.p99LatencyMs = toMilliseconds(latency_.percentile(99));
-  for (const auto& [id, model] : byId_) metrics.circuits[id] = toString(model->breaker.state());
+  const TimePoint now = environment.now();
+  for (const auto& [id, model] : byId_) {
+    metrics.circuits[id] = toString(model->breaker.state());
+    metrics.throttledMs[id] = toMilliseconds(std::max(model->notBefore, now) - now);
+  }
   return metrics;
 }
 
@@ -282,10 +286,19 @@ inline HealthReport RouterState::health() const {
   constexpr double maxFailurePercent = 20;
   HealthReport health;
   const std::lock_guard lock(mutex_);
+  const TimePoint now = environment.now();
   for (const auto& [id, model] : byId_) {
     HealthReport circuit = model->breaker.healthCheck();
     for (HealthIssue& issue : circuit.issues)
       health.report(std::move(issue.code), std::move(issue.message), issue.value, issue.limit);
+    // A shorter wait is no outage: a request that nobody else can answer outlasts it.
+    const Duration rest = std::max(model->notBefore, now) - now;
+    if (rest <= options.deadline) continue;
+    const double seconds = std::chrono::duration<double>(rest).count();
+    health.report("model_throttled",
+                  fmt::format("the model {} asked to be left alone; it is asked again in {:.1f} s",
+                              quotedText(id, 256), seconds),
+                  seconds, std::chrono::duration<double>(options.deadline).count());
   }
   const double timeouts = recent_.percent(RequestEnd::time_out);
   if (timeouts > maxTimeoutPercent) {
