@@ -11,6 +11,7 @@
 #include "lukhas/sim/simulation.hpp"
 #include "lukhas/store/detail/store_access.hpp"
 #include "support/catch.hpp"
+#include "support/failing_world.hpp"
 
 namespace async_memory_store_sweep_test {
 
@@ -192,6 +193,32 @@ TEST_CASE("a store that is destroyed calls nobody and leaves no timer", "[store]
   world.run();
   CHECK(world.elapsed() == 0s);
   CHECK(heard == 0);
+}
+
+TEST_CASE("a sweep goes on after a slice that there was no memory to post for", "[store]") {
+  lukhas::Simulation world;
+  const auto failures = std::make_shared<lukhas::test::Failures>();
+  AsyncMemoryStore store(lukhas::test::FailingWorld::over(world.environment(), failures), {.sweepSlice = 10});
+  for (int i = 0; i < 100; ++i) store.trySet(std::to_string(i), i, 30s);
+  store.start();
+  world.runFor(60s - 1ns);
+  failures->posts = 1;
+  world.run();
+  CHECK(failures->posts == 0);
+  CHECK(store.getMetrics().entryCount == 0);
+  CHECK(world.elapsed() == 60s);
+}
+
+TEST_CASE("a value is stored and swept although there was no memory for the alarm", "[store]") {
+  lukhas::Simulation world;
+  const auto failures = std::make_shared<lukhas::test::Failures>();
+  AsyncMemoryStore store(lukhas::test::FailingWorld::over(world.environment(), failures));
+  store.start();
+  failures->alarms = 1;
+  store.trySet("k", 1, 30s);
+  world.run();
+  CHECK(store.getMetrics().expirations == 1);
+  CHECK(world.elapsed() == 60s);
 }
 
 }  // namespace async_memory_store_sweep_test

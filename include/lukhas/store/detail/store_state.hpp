@@ -162,7 +162,7 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
     return Environment::saturatingAdd(now, ttl.value_or(options_.defaultTtl));
   }
   void put(CacheEntryRef entry, TimePoint now, StoreNews& news);
-  void followFront();
+  void followFront() noexcept;
   [[nodiscard]] TimePoint sweepTimeFor(TimePoint expiry) const noexcept;
 
   static void onAlarm(StoreState& state);

@@ -97,9 +97,9 @@ class TtlState : public std::enable_shared_from_this<TtlState> {
     return worker == Worker::run ? running_ : !closed_;
   }
   void beginRun(TimePoint now, bool isSweep) noexcept;
-  void endRun();
-  void countSweep(TimePoint begun);
-  void followTimers();
+  void endRun() noexcept;
+  void countSweep(TimePoint begun) noexcept;
+  void followTimers() noexcept;
 
   const Environment environment_;
   const TtlRuleBook rules_;
@@ -296,22 +296,23 @@ inline void TtlState::workOnRun() {
     environment_.post([weak = weak_from_this()] {
       if (const std::shared_ptr<TtlState> self = weak.lock()) self->workOnRun();
     });
-  } catch (...) {  // no memory: no entry is lost, and the interval tries again
+  } catch (...) {  // no memory: no entry is lost, and the next tick tries again
     const std::lock_guard lock(mutex_);
     run_.reset();
+    followTimers();
     throw;
   }
 }
 
 inline void TtlState::beginRun(TimePoint now, bool isSweep) noexcept { run_ = Run{now, isSweep}; }
 
-inline void TtlState::endRun() {
+inline void TtlState::endRun() noexcept {
   if (run_->isSweep) countSweep(run_->begun);
   run_.reset();
   followTimers();
 }
 
-inline void TtlState::countSweep(TimePoint begun) {
+inline void TtlState::countSweep(TimePoint begun) noexcept {
   using std::chrono::milliseconds;
   ++sweeps_;
   sweepMs_ += toMs(environment_.now() - begun);
@@ -319,7 +320,7 @@ inline void TtlState::countSweep(TimePoint begun) {
 }
 
 // Nothing is armed while there is nothing to do. During a run its end follows the front again.
-inline void TtlState::followTimers() {
+inline void TtlState::followTimers() noexcept {
   if (!running_) return;
   interval_->follow(entries_.empty() ? std::nullopt : std::optional(nextSweep_));
   if (!run_) front_->follow(entries_.next());
