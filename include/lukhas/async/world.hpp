@@ -25,7 +25,9 @@ class WorldTimer {
   virtual ~WorldTimer() = default;
   // Runs `callback` on the environment's executor, at or after `when`; replaces an earlier alarm.
   virtual void arm(TimePoint when, UniqueFunction<void()> callback) = 0;
-  // No callback begins after this, except one that is already on its way in another thread.
+  // An alarm that has not rung yet never will. One that rang may be on its way: queued on the executor, also in
+  // this thread, it still runs after this. So the owner has to know by itself, under its mutex, whether what a
+  // callback is about is still wanted.
   virtual void cancel() noexcept = 0;
 };
 

@@ -19,7 +19,8 @@ class SimulatedTimer final : public WorldTimer {
   explicit SimulatedTimer(std::shared_ptr<Loop> loop) : loop_(std::move(loop)) {}
   ~SimulatedTimer() override { cancel(); }
 
-  // The callback is posted to the executor that the timer was made for, as the real timer does.
+  // The callback becomes a ready item of the loop; the executor that the timer was made for, a strand for
+  // example, is not asked: the world has one thread.
   void arm(TimePoint when, UniqueFunction<void()> callback) override {
     cancel();
     key_ = loop_->addTimer(when, std::move(callback));
