@@ -221,4 +221,25 @@ TEST_CASE("a value is stored and swept although there was no memory for the alar
   CHECK(world.elapsed() == 60s);
 }
 
+TEST_CASE("a listener may destroy the store in the middle of any call", "[store]") {
+  const auto destroyedBy = [](auto&& call) {
+    lukhas::Simulation world;
+    auto store = std::make_unique<AsyncMemoryStore>(world.environment());
+    const auto destroying =
+        store->onExpired.connect([&](const lukhas::StoredEntryExpired&) { store.reset(); });
+    int heard = 0;
+    const auto watching = store->onEvicted.connect([&](const lukhas::EntryEvicted&) { ++heard; });
+    for (int i = 0; i < 40; ++i) store->trySet("measured", i);
+    store->trySet("k", 1, 1s);
+    world.runFor(1s);
+    call(*store);
+    CHECK(store == nullptr);
+    CHECK(heard == 1);
+  };
+  destroyedBy([](AsyncMemoryStore& store) { store.trySet("k", 2); });
+  destroyedBy([](AsyncMemoryStore& store) { (void)store.tryGet<int>("k"); });
+  destroyedBy([](AsyncMemoryStore& store) { (void)store.tryRemove("k"); });
+  destroyedBy([](AsyncMemoryStore& store) { (void)store.info("k"); });
+}
+
 }  // namespace async_memory_store_sweep_test

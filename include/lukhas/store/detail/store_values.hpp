@@ -43,21 +43,21 @@ template <class T>
 }
 
 template <class T>
-[[nodiscard]] T decodeEntry(StoreState& state, const CacheEntryRef& entry) {
+[[nodiscard]] T decodeEntry(StoreState& state, const CacheEntryRef& entry, StoreCall& call) {
   static_assert(Decodable<T>, "there is no lukhas::Codec for this type that decodes it: see core/codec.hpp");
   try {
     return Codec<T>::decode(entry->value());
   } catch (...) {
-    state.countError();
+    state.countError(call);
     throw;
   }
 }
 
 template <class T>
 [[nodiscard]] std::optional<T> readValue(StoreState& state, std::string_view key) {
-  const StoreRead read = state.read(key);
+  StoreRead read = state.read(key);
   std::optional<T> value;
-  if (read.entry) value.emplace(decodeEntry<T>(state, read.entry));
+  if (read.entry) value.emplace(decodeEntry<T>(state, read.entry, read.call));
   state.finished(read.call);
   return value;
 }
