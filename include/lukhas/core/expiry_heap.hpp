@@ -91,7 +91,8 @@ class ExpiryHeap {
     siftUp(items_.size() - 1);
   }
 
-  // Memory for one element more, so that the next push does not throw. Without memory it throws std::bad_alloc.
+  // Memory for one element more, so that the next push does not throw. Without memory it throws
+  // std::bad_alloc.
   void makeRoom() {
     if (items_.size() == items_.capacity()) items_.reserve(std::max(items_.size() * 2, std::size_t{1}));
   }

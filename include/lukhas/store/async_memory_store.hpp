@@ -15,6 +15,7 @@
 
 #include <asio/awaitable.hpp>
 
+#include "lukhas/async/awaited_value.hpp"
 #include "lukhas/async/environment.hpp"
 #include "lukhas/core/codec.hpp"
 #include "lukhas/core/health.hpp"
@@ -64,8 +65,8 @@ struct StoreAccess;
 // wait in getOrCompute; one more gets StoreErrc::overloaded.
 //
 // Events are emitted in the calling thread, without any lock: a listener may call the store. Any thread may
-// call, and may destroy the store. Destroy it when no other thread is inside a call; callers that wait in getOrCompute then get
-// StoreErrc::closed, and a loader that runs goes on for its own caller.
+// call, and may destroy the store. Destroy it when no other thread is inside a call; callers that wait in
+// getOrCompute then get StoreErrc::closed, and a loader that runs goes on for its own caller.
 //
 // Costs. O(1) for each key, O(log n) of the expiry heap for a write; O(n) under the mutex for keys and clear.
 class AsyncMemoryStore {
@@ -185,7 +186,7 @@ class AsyncMemoryStore {
   [[nodiscard]] asio::awaitable<T> update(std::string_view key, Change&& change, Ttl ttl = std::nullopt) {
     LUKHAS_CHECK_NATURAL_CALL(Change);
     static_assert(std::invocable<std::decay_t<Change>&, T&>, "update's function takes a T&");
-    static_assert(!detail::IsAwaitable<std::invoke_result_t<std::decay_t<Change>&, T&>>::value,
+    static_assert(!AwaitedValue<std::invoke_result_t<std::decay_t<Change>&, T&>>::isAwaitable,
                   "update's function is a plain one: what awaits would let others in between");
     detail::StoreState::requireCall(key, ttl);
     return runUpdate<T>(state_, std::string(key), std::decay_t<Change>(std::forward<Change>(change)), ttl);

@@ -113,8 +113,8 @@ class ContextSystem {
 
  private:
   AsyncLock locks_;
-  // Shared with a report of the TTL engine that is under way in another thread: disconnecting does not wait for
-  // it, so the store stays until it is over.
+  // Shared with a report of the TTL engine that is under way in another thread: disconnecting does not wait
+  // for it, so the store stays until it is over.
   std::shared_ptr<AsyncMemoryStore> store_;
   AtomicContextPreserver preserver_;
   ModelRouter router_;

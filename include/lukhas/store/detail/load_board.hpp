@@ -152,8 +152,8 @@ class LoadBoard {
     return first;
   }
 
-  // Puts the waiter in `node` at the end of the queue. False, with its turn told, when the load is over or too
-  // many wait.
+  // Puts the waiter in `node` at the end of the queue. False, with its turn told, when the load is over or
+  // too many wait.
   bool join(Load& load, LoadWaiters& node) noexcept {
     LoadWaiter& waiter = *node.front();
     if (load.over) {

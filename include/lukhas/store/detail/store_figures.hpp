@@ -32,8 +32,9 @@ class StoreFigures {
     ++current_.calls;
     ++calls_;
   }
-  // Whether to measure a call's time: one in 16, for a second look at the clock and at the mutex would make the
-  // fastest calls half as long again. At random distances, so that no rhythm of the calls hides one of them.
+  // Whether to measure a call's time: one in 16, for a second look at the clock and at the mutex would make
+  // the fastest calls half as long again. At random distances, so that no rhythm of the calls hides one of
+  // them.
   [[nodiscard]] bool isSample() noexcept {
     if (untilSample_ > 0) {
       --untilSample_;
@@ -47,8 +48,8 @@ class StoreFigures {
     ++errors_;
     ++current_.errors;
   }
-  // A read found an entry or not. An entry is a hit only when it turns out to be sound: the total is a counter,
-  // which must never go back.
+  // A read found an entry or not. An entry is a hit only when it turns out to be sound: the total is a
+  // counter, which must never go back.
   void read(bool found) noexcept {
     ++current_.reads;
     ++(found ? current_.hits : misses_);

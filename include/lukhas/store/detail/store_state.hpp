@@ -113,8 +113,8 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   // Whether the key has not been changed since the load began.
   [[nodiscard]] bool isJoinable(const LoadLead& lead) const;
   void abandonLoad(const std::shared_ptr<Load>& load) noexcept override;
-  // Whether an entry is what was stored; removes it when it is not, and reports that if nobody else has removed
-  // it. `read` says whether the look at it was counted as a read.
+  // Whether an entry is what was stored; removes it when it is not, and reports that if nobody else has
+  // removed it. `read` says whether the look at it was counted as a read.
   [[nodiscard]] bool verify(const CacheEntryRef& entry, StoreCall& call, Counted read);
   // Waits until it is the caller's turn.
   [[nodiscard]] static asio::awaitable<std::shared_ptr<LoadWaiter>> waitForTurn(

@@ -7,8 +7,6 @@
 #include <type_traits>
 #include <utility>
 
-#include <asio/awaitable.hpp>
-
 #include "lukhas/core/codec.hpp"
 #include "lukhas/store/detail/store_state.hpp"
 
@@ -61,11 +59,6 @@ template <class T>
   state.finished(read.call);
   return value;
 }
-
-template <class T>
-struct IsAwaitable : std::false_type {};
-template <class T, class Executor>
-struct IsAwaitable<asio::awaitable<T, Executor>> : std::true_type {};
 
 // g++ 12 copies a temporary aggregate bit by bit into the frame of the coroutine that passes it on in a
 // `co_await` expression (see core/natural_call.hpp): one that owns something has to be named first.

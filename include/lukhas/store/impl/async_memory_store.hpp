@@ -30,7 +30,7 @@ asio::awaitable<T> AsyncMemoryStore::compute(State state, std::string key, Loade
     }
     if (!start.lead) continue;
     std::optional<T> value;
-    if constexpr (detail::IsAwaitable<Loaded>::value) {
+    if constexpr (AwaitedValue<Loaded>::isAwaitable) {
       value.emplace(co_await loader());
     } else {
       value.emplace(loader());

@@ -20,6 +20,7 @@
 #include "lukhas/async/environment.hpp"
 #include "lukhas/async/front_timer.hpp"
 #include "lukhas/core/health.hpp"
+#include "lukhas/core/histogram.hpp"
 #include "lukhas/core/signal.hpp"
 #include "lukhas/ttl/detail/entry_schedule.hpp"
 #include "lukhas/ttl/detail/ttl_argument_check.hpp"
@@ -142,7 +143,7 @@ inline Duration TtlState::registerEntry(std::string_view key, std::optional<Dura
   if (entries_.empty()) nextSweep_ = Environment::saturatingAdd(now, sweepInterval_);
   entries_.put(key, type, rules, granted, now);
   ++registered_;
-  grantedMs_ += toMs(granted);
+  grantedMs_ += toMilliseconds(granted);
   followTimers();
   return granted;
 }
@@ -315,7 +316,7 @@ inline void TtlState::endRun() noexcept {
 inline void TtlState::countSweep(TimePoint begun) noexcept {
   using std::chrono::milliseconds;
   ++sweeps_;
-  sweepMs_ += toMs(environment_.now() - begun);
+  sweepMs_ += toMilliseconds(environment_.now() - begun);
   lastSweepAt_ = std::chrono::duration_cast<milliseconds>(environment_.wallNow().time_since_epoch()).count();
 }
 
@@ -352,8 +353,8 @@ inline HealthReport TtlState::health() const {
   const std::lock_guard lock(mutex_);
   const std::optional<Duration> overdue = entries_.overdue(environment_.now());
   if (overdue) {
-    const double lateMs = toMs(*overdue);
-    const double limitMs = toMs(sweepInterval_);
+    const double lateMs = toMilliseconds(*overdue);
+    const double limitMs = toMilliseconds(sweepInterval_);
     if (!running_) {
       health.report("not_running",
                     fmt::format("the engine is not started, and expired entries wait for {:.0f} ms", lateMs),
