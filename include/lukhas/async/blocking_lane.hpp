@@ -1,16 +1,16 @@
 // BlockingLane: runs calls that block (fdatasync, SQLite) away from the io_context, one at a time, in order.
 #pragma once
 
-#include <atomic>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
 
 #include "lukhas/async/environment.hpp"
-#include "lukhas/async/wait_list.hpp"
+#include "lukhas/async/suspension.hpp"
 
 namespace lukhas {
 
@@ -20,9 +20,10 @@ namespace lukhas {
 //
 // The job runs on the lane's own thread (in the simulated world: in place, at a moment of the simulation's
 // choice); the caller continues on its own executor with the job's result or exception. A cancelled caller
-// gets operation_aborted at once; the job still runs to its end, so it must own what it uses. Destroying the
-// lane waits for the job that is running, drops the others, and their callers get Errc::closed. Any thread
-// may call.
+// gets operation_aborted at once. Its job is dropped if it has not begun; if it has, it still runs to its
+// end, so it must own what it uses. At most LaneJobs::maxJobs wait; one more is refused with
+// Errc::overloaded. Destroying the lane waits for the job that is running, drops the others, and their
+// callers get Errc::closed. Any thread may call.
 class BlockingLane {
  public:
   BlockingLane(Environment environment, std::string name)
@@ -31,28 +32,54 @@ class BlockingLane {
   template <class Job>
   [[nodiscard]] asio::awaitable<std::invoke_result_t<Job&>> run(Job job) {
     using Result = std::invoke_result_t<Job&>;
-    auto call = std::make_shared<Call<Result>>(environment_);
-    lane_->submit([ticket = Ticket<Result>{call}, job = std::move(job)]() mutable { ticket.execute(job); });
+    const auto call = std::make_shared<Call<Result>>();
+    LanePlace place = lane_->submit(
+        [ticket = Ticket<Result>{call}, job = std::move(job)]() mutable { ticket.execute(job); });
     Call<Result>* const pending = call.get();
-    (void)co_await call->finished.wait([pending] { return pending->done.load(); });
+    LanePlace* const queued = &place;
+    const auto arm = [pending] { pending->beginWait(); };
+    const auto onCancel = [pending, queued] {
+      if (!pending->endWait()) return false;
+      queued->drop();
+      return true;
+    };
+    co_await call->wait(arm, onCancel);
     if (call->error) std::rethrow_exception(call->error);
     if constexpr (!std::is_void_v<Result>) co_return std::move(*call->value);
   }
 
  private:
   template <class Result>
-  struct Call {
-    explicit Call(const Environment& environment) : finished(environment) {}
-
-    void finish() {
-      done.store(true);
-      finished.resumeAll();
+  struct Call final : Suspension {
+    // With the coroutine suspended; the job may have ended before.
+    void beginWait() noexcept {
+      {
+        const std::lock_guard lock(mutex);
+        if (!done) {
+          waiting = true;
+          return;
+        }
+      }
+      resume();
+    }
+    // True for whoever ends the wait: the job's end or the cancellation.
+    bool endWait() noexcept {
+      const std::lock_guard lock(mutex);
+      return std::exchange(waiting, false);
+    }
+    void finish() noexcept {
+      {
+        const std::lock_guard lock(mutex);
+        done = true;
+      }
+      if (endWait()) resume();
     }
 
     std::optional<std::conditional_t<std::is_void_v<Result>, bool, Result>> value;
     std::exception_ptr error;
-    std::atomic<bool> done = false;  // written after value and error, read before them
-    WaitList finished;
+    std::mutex mutex;
+    bool done = false;     // after value and error
+    bool waiting = false;  // suspended, and nobody resumes it yet
   };
 
   // Answers its call exactly once, also when the job is dropped.

@@ -29,8 +29,10 @@ namespace lukhas {
 //   // leaving the scope cancels a child that still runs
 //
 // The parent never waits longer than it asked to: a child that does not react to cancellation goes on by
-// itself, and what it still gives is dropped. The child runs on a strand of its own, because Asio's
-// cancellation slots must not be emitted and assigned at once; the parent continues on its own executor.
+// itself, and what it still gives is dropped. So the operation must own what it uses: parameters by value,
+// shared owners, nothing of the parent's frame. After a time-out it may run on when the parent is gone. The
+// child runs on a strand of its own, because Asio's cancellation slots must not be emitted and assigned at
+// once; the parent continues on its own executor.
 //
 // join(): the child's result, or its exception. Cancelling the parent ends the join with operation_aborted.
 // After detach() the destructor leaves the child running.
@@ -156,7 +158,7 @@ class ChildTask {
 };
 
 // Runs `operation` for at most `limit`: its result, or Errc::deadline_exceeded, which names it. The operation
-// is then cancelled and not waited for.
+// is then cancelled and not waited for: it must own what it uses, see ChildTask.
 template <class T>
 [[nodiscard]] asio::awaitable<T> withTimeLimit(Environment environment, Duration limit, std::string name,
                                                asio::awaitable<T> operation) {

@@ -24,6 +24,10 @@ namespace lukhas {
 // short-lived deadlines inside one coroutine step costs one timer operation, not one each. An armed alarm
 // keeps io_context::run() from returning; an empty heap therefore never leaves one behind.
 //
+// Nothing here throws: the owner's change is made already, and its caller must not be told that it failed.
+// Without memory for the alarm a tick is posted instead, which tries again; without memory for that too, the
+// next follow() does. The alarm may then be late, but it is not lost.
+//
 // Thread safety: follow() and settle() under the owner's mutex. `tick` is not called once the owner has
 // expired.
 class FrontTimer {
@@ -39,21 +43,24 @@ class FrontTimer {
     };
   }
 
-  void follow(std::optional<TimePoint> front) {
+  void follow(std::optional<TimePoint> front) noexcept {
     if (!front) {
-      if (armedFor_ && !tickPosted_) {
-        tickPosted_ = true;
-        environment_.post(makeTick_());
-      }
+      if (armedFor_ && !postTick()) cancel();
       return;
     }
     if (armedFor_ && *armedFor_ <= *front) return;
-    armedFor_ = front;
-    timer_->arm(*front, makeTick_());
+    try {
+      UniqueFunction<void()> ring = makeTick_();
+      armedFor_.reset();  // an arm() that throws has cancelled the earlier alarm
+      timer_->arm(*front, std::move(ring));
+      armedFor_ = front;
+    } catch (...) {
+      (void)postTick();
+    }
   }
 
   // From inside tick: like follow, but knows that an alarm at or before `now` has rung, and disarms at once.
-  void settle(TimePoint now, std::optional<TimePoint> front) {
+  void settle(TimePoint now, std::optional<TimePoint> front) noexcept {
     tickPosted_ = false;
     if (armedFor_ && *armedFor_ <= now) armedFor_.reset();
     if (!front && armedFor_) {
@@ -70,11 +77,22 @@ class FrontTimer {
   }
 
  private:
+  // False without memory.
+  bool postTick() noexcept {
+    if (tickPosted_) return true;
+    try {
+      environment_.post(makeTick_());
+      tickPosted_ = true;
+    } catch (...) {
+    }
+    return tickPosted_;
+  }
+
   Environment environment_;
   std::unique_ptr<WorldTimer> timer_;
   UniqueFunction<UniqueFunction<void()>()> makeTick_;
   std::optional<TimePoint> armedFor_;  // the alarm that is set, if any; at or before the front
-  bool tickPosted_ = false;            // a posted tick is on its way to look whether the heap is still empty
+  bool tickPosted_ = false;            // a posted tick is on its way to look where the front is
 };
 
 }  // namespace lukhas

@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -52,14 +51,16 @@ class LaneThread {
   LaneThread(const LaneThread&) = delete;
   LaneThread& operator=(const LaneThread&) = delete;
 
-  static void submit(const std::shared_ptr<LaneThread>& self, UniqueFunction<void()> job) {
+  static LanePlace submit(const std::shared_ptr<LaneThread>& self, UniqueFunction<void()> job) {
+    LanePlace place;
     {
       const std::lock_guard lock(self->mutex_);
-      if (self->stopping_) return;  // the job is dropped
-      self->jobs_.push_back(std::move(job));
+      if (self->stopping_) return {};  // the job is dropped
       if (!self->thread_.joinable()) self->thread_ = std::thread(&LaneThread::runJobs, self);
+      place = LanePlace(self->jobs_, self->jobs_->add(std::move(job)));
     }
     self->wake_.notify_one();
+    return place;
   }
 
   // Waits for the job that is running, so that a job may use what its owner owns; drops the others.
@@ -83,25 +84,20 @@ class LaneThread {
   // Holds itself: it outlives an owner that is destroyed by its own job.
   static void runJobs(std::shared_ptr<LaneThread> self) {
     for (;;) {
-      UniqueFunction<void()> job;
-      std::deque<UniqueFunction<void()>> dropped;
+      bool stopping = false;
       {
         std::unique_lock lock(self->mutex_);
-        self->wake_.wait(lock, [&] { return self->stopping_ || !self->jobs_.empty(); });
-        if (self->stopping_) {
-          dropped.swap(self->jobs_);
-          return;
-        }
-        job = std::move(self->jobs_.front());
-        self->jobs_.pop_front();
+        self->wake_.wait(lock, [&] { return self->stopping_ || self->jobs_->size() > 0; });
+        stopping = self->stopping_;
       }
-      job();
+      if (stopping) return self->jobs_->dropAll();
+      if (UniqueFunction<void()> job = self->jobs_->takeFirst()) job();  // none: it was dropped just now
     }
   }
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<UniqueFunction<void()>> jobs_;
+  const std::shared_ptr<LaneJobs> jobs_ = std::make_shared<LaneJobs>();
   std::thread thread_;
   bool stopping_ = false;
 };
@@ -146,7 +142,9 @@ class RealLane final : public WorldLane {
   RealLane& operator=(const RealLane&) = delete;
   ~RealLane() override { thread_->stop(); }
 
-  void submit(UniqueFunction<void()> job) override { LaneThread::submit(thread_, std::move(job)); }
+  LanePlace submit(UniqueFunction<void()> job) override {
+    return LaneThread::submit(thread_, std::move(job));
+  }
 
  private:
   std::shared_ptr<LaneThread> thread_ = std::make_shared<LaneThread>();

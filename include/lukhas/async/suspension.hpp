@@ -30,7 +30,8 @@ namespace lukhas {
 // whoever takes the waiter off the owner's list calls resume() or fail(), nobody else does. The coroutine
 // continues on its own executor, always by a post and never inside the call that resumed it. An owner that
 // goes away resumes its waiters with an error: a stored handler that is just dropped would make its coroutine
-// vanish without a word.
+// vanish without a word. So resume() and fail() do not throw: the post takes memory, and where there is none
+// the process ends.
 //
 // Waiter types derive from it, live in a std::shared_ptr that the owner's list holds, and are linked by
 // `arm`, which runs when the coroutine is suspended already: a resume from another thread may come before
@@ -66,8 +67,8 @@ class Suspension : public std::enable_shared_from_this<Suspension> {
         asio::use_awaitable, std::move(arm), std::move(onCancel));
   }
 
-  void resume() { complete(nullptr); }
-  void fail(std::exception_ptr error) { complete(std::move(error)); }
+  void resume() noexcept { complete(nullptr); }
+  void fail(std::exception_ptr error) noexcept { complete(std::move(error)); }
 
  private:
   using Handler = asio::async_result<asio::use_awaitable_t<>, void(std::exception_ptr)>::handler_type;
@@ -84,7 +85,7 @@ class Suspension : public std::enable_shared_from_this<Suspension> {
     }
   };
 
-  void complete(std::exception_ptr error) {
+  void complete(std::exception_ptr error) noexcept {
     Handler handler = std::move(*handler_);
     handler_.reset();
     const asio::any_io_executor executor = asio::get_associated_executor(handler);

@@ -1,7 +1,6 @@
 // WaitList: coroutines that wait for something to change, served in the order in which they came.
 #pragma once
 
-#include <deque>
 #include <exception>
 #include <list>
 #include <memory>
@@ -21,7 +20,7 @@ enum class WaitResult { resumed, timed_out };
 //   queue.pop(); changed.resumeAll();                           // whoever changes the condition says so
 //
 // `ready` is evaluated under the list's own mutex when the waiter is linked, so a change between test and
-// wait is not missed, provided that whoever changes the condition calls resume…() *after* the change and
+// wait is not missed, provided that whoever changes the condition calls resumeAll() *after* the change and
 // without holding a mutex that `ready` takes. A resumed waiter looks at its condition again, as with any
 // condition variable.
 //
@@ -47,10 +46,6 @@ class WaitList {
     return waitOn(environment_, state_, deadline, std::move(ready));
   }
 
-  // Resumes the waiter that came first, if there is one.
-  void resumeOne() {
-    if (const std::shared_ptr<Waiter> waiter = state_->takeFirst()) waiter->resume();
-  }
   void resumeAll() {
     std::list<std::shared_ptr<Waiter>> all = state_->takeAll();
     for (const std::shared_ptr<Waiter>& waiter : all) waiter->resume();
@@ -75,14 +70,6 @@ class WaitList {
     Waiters waiters;
     std::exception_ptr closedWith;
 
-    std::shared_ptr<Waiter> takeFirst() {
-      const std::lock_guard lock(mutex);
-      if (waiters.empty()) return nullptr;
-      std::shared_ptr<Waiter> first = std::move(waiters.front());
-      waiters.pop_front();
-      first->release();
-      return first;
-    }
     Waiters takeAll() {
       const std::lock_guard lock(mutex);
       for (const std::shared_ptr<Waiter>& waiter : waiters) waiter->release();

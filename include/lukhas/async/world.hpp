@@ -9,6 +9,7 @@
 
 #include <asio/any_io_executor.hpp>
 
+#include "lukhas/async/lane_jobs.hpp"
 #include "lukhas/core/unique_function.hpp"
 
 namespace lukhas {
@@ -25,7 +26,9 @@ class WorldTimer {
   virtual ~WorldTimer() = default;
   // Runs `callback` on the environment's executor, at or after `when`; replaces an earlier alarm.
   virtual void arm(TimePoint when, UniqueFunction<void()> callback) = 0;
-  // No callback begins after this, except one that is already on its way in another thread.
+  // An alarm that has not rung yet never will. One that rang may be on its way: queued on the executor, also
+  // in this thread, it still runs after this. So the owner has to know by itself, under its mutex, whether
+  // what a callback is about is still wanted.
   virtual void cancel() noexcept = 0;
 };
 
@@ -33,8 +36,9 @@ class WorldTimer {
 class WorldLane {
  public:
   virtual ~WorldLane() = default;
-  // Runs `job` off the executor's threads. Jobs that were not begun when the lane is destroyed are dropped.
-  virtual void submit(UniqueFunction<void()> job) = 0;
+  // Runs `job` off the executor's threads, unless its place is given up before it begins. Jobs that were not
+  // begun when the lane is destroyed are dropped. Throws Errc::overloaded when LaneJobs::maxJobs wait.
+  [[nodiscard]] virtual LanePlace submit(UniqueFunction<void()> job) = 0;
 };
 
 class World {

@@ -54,6 +54,7 @@ enum class Errc {
   closed,             // the object was stopped or destroyed while the call was waiting
   deadline_exceeded,  // an operation did not finish within the time it was given; details: operation, limitMs
   decode_failed,      // bytes are not what a Codec expects; details: type
+  overloaded,         // as much waits already as may; details: maximum
 };
 
 namespace detail {
@@ -95,6 +96,7 @@ constexpr const char* describeError(Errc code) noexcept {
     case Errc::closed: return "the object was closed";
     case Errc::deadline_exceeded: return "the time limit was reached";
     case Errc::decode_failed: return "the bytes do not decode";
+    case Errc::overloaded: return "too much waits already";
   }
   return "unknown error";
 }

@@ -91,6 +91,12 @@ class ExpiryHeap {
     siftUp(items_.size() - 1);
   }
 
+  // Memory for one element more, so that the next push does not throw. Without memory it throws
+  // std::bad_alloc.
+  void makeRoom() {
+    if (items_.size() == items_.capacity()) items_.reserve(std::max(items_.size() * 2, std::size_t{1}));
+  }
+
   // Precondition: contains(node). The new time may be earlier or later.
   void update(Node& node, TimePoint time) noexcept {
     assert(contains(node));

@@ -56,7 +56,8 @@ namespace lukhas {
 // Lifetime. Destroying the AsyncLock completes all waiters with LockErrc::closed and makes all guards stale;
 // guards may outlive it. Destroy it before its io_context. A free key costs no memory.
 //
-// Any thread may call. While something is held or waited for, a timer keeps io_context::run() from returning.
+// Any thread may call. A timer keeps io_context::run() from returning while somebody waits, and while a hold
+// is still to be reported: not once its warning was given, nor ever with a heldWarning of zero.
 //
 // Costs. O(1), and O(log n) to wait among n waiters of all keys.
 class AsyncLock {

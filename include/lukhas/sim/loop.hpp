@@ -37,13 +37,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
 
   [[nodiscard]] Executor executor();
   [[nodiscard]] TimePoint now() const noexcept { return now_; }
-  [[nodiscard]] bool dead() const noexcept { return dead_; }
   [[nodiscard]] std::uint64_t fingerprint() const noexcept { return fingerprint_; }
   [[nodiscard]] bool idle() const noexcept { return ready_.empty() && timers_.empty(); }
-  [[nodiscard]] bool anythingReady() const noexcept { return !ready_.empty(); }
-  [[nodiscard]] TimePoint nextTimer() const noexcept {
-    return timers_.empty() ? TimePoint::max() : timers_.begin()->first.first;
-  }
 
   void push(Item item) {
     ready_.push_back(std::move(item));

@@ -2,7 +2,6 @@
 // the seed.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,7 +18,8 @@ class SimulatedTimer final : public WorldTimer {
   explicit SimulatedTimer(std::shared_ptr<Loop> loop) : loop_(std::move(loop)) {}
   ~SimulatedTimer() override { cancel(); }
 
-  // The callback is posted to the executor that the timer was made for, as the real timer does.
+  // The callback becomes a ready item of the loop; the executor that the timer was made for, a strand for
+  // example, is not asked: the world has one thread.
   void arm(TimePoint when, UniqueFunction<void()> callback) override {
     cancel();
     key_ = loop_->addTimer(when, std::move(callback));
@@ -38,30 +38,28 @@ class SimulatedTimer final : public WorldTimer {
 class SimulatedLane final : public WorldLane {
  public:
   explicit SimulatedLane(std::shared_ptr<Loop> loop)
-      : state_(std::make_shared<State>(State{std::move(loop), {}, false})) {}
-  ~SimulatedLane() override { state_->jobs.clear(); }
+      : state_(std::make_shared<State>(State{std::move(loop)})) {}
+  ~SimulatedLane() override { state_->jobs->dropAll(); }
 
-  void submit(UniqueFunction<void()> job) override {
-    state_->jobs.push_back(std::move(job));
+  LanePlace submit(UniqueFunction<void()> job) override {
+    LanePlace place(state_->jobs, state_->jobs->add(std::move(job)));
     schedule(state_);
+    return place;
   }
 
  private:
   struct State {
     std::shared_ptr<Loop> loop;
-    std::deque<UniqueFunction<void()>> jobs;
+    std::shared_ptr<LaneJobs> jobs = std::make_shared<LaneJobs>();
     bool scheduled = false;
   };
 
   static void schedule(const std::shared_ptr<State>& state) {
-    if (state->scheduled || state->jobs.empty()) return;
+    if (state->scheduled || state->jobs->size() == 0) return;
     state->scheduled = true;
     state->loop->push([state] {
       state->scheduled = false;
-      if (state->jobs.empty()) return;
-      UniqueFunction<void()> job = std::move(state->jobs.front());
-      state->jobs.pop_front();
-      job();
+      if (UniqueFunction<void()> job = state->jobs->takeFirst()) job();
       schedule(state);
     });
   }

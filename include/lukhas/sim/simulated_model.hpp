@@ -11,17 +11,15 @@
 #include <utility>
 #include <vector>
 
-#include <asio/execution.hpp>
-#include <asio/execution_context.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "lukhas/async/environment.hpp"
 #include "lukhas/async/split_mix.hpp"
-#include "lukhas/async/wait_list.hpp"
 #include "lukhas/core/option_check.hpp"
 #include "lukhas/route/http_message.hpp"
 #include "lukhas/route/provider_answer.hpp"
+#include "lukhas/sim/hanging_calls.hpp"
 #include "lukhas/sim/present.hpp"
 
 namespace lukhas {
@@ -36,33 +34,6 @@ struct SimulatedModelFaults {
 };
 
 namespace detail {
-
-// Requests that hang. A life's executor owns them, so that they end with it, and never outlive a simulation
-// that is destroyed.
-class HangingRequests final : public asio::execution_context::service {
- public:
-  static inline asio::execution_context::id id;
-
-  explicit HangingRequests(asio::execution_context& context) : service(context) {}
-
-  [[nodiscard]] static HangingRequests& of(const Environment& environment) {
-    return asio::use_service<HangingRequests>(asio::query(environment.executor(), asio::execution::context));
-  }
-
-  template <class Ready>
-  [[nodiscard]] asio::awaitable<void> wait(Environment environment, Ready ready) {
-    if (!requests_) requests_.emplace(environment);
-    while (!ready()) (void)co_await requests_->wait(ready);
-  }
-  void wake() {
-    if (requests_) requests_->resumeAll();
-  }
-
- private:
-  void shutdown() override { requests_.reset(); }
-
-  std::optional<WaitList> requests_;
-};
 
 // What a simulated server does with one request.
 struct SimulatedAnswer {
@@ -148,7 +119,7 @@ class SimulatedModel {
     failures_ = {};
     faults_ = {};
     if (const std::shared_ptr<detail::Present> present = present_.lock())
-      detail::HangingRequests::of(present->environment()).wake();
+      detail::HangingCalls::of(present->environment()).wake();
     return *this;
   }
   // From the request to the answer's headers, drawn for each request. Without this: 1 to 10 ms.

@@ -162,7 +162,7 @@ class SimulatedNetwork final : public Transport {
       const SimulatedModel* const server = model.get();
       const bool forEver = result.stalled;
       const auto answers = [server, forEver] { return !forEver && !server->stalled_; };
-      co_await detail::HangingRequests::of(environment).wait(environment, answers);
+      co_await detail::HangingCalls::of(environment).wait(environment, answers);
     }
     if (pathKnown) {
       const auto wallNow = environment.wallNow().time_since_epoch();

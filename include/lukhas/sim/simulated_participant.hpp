@@ -12,14 +12,13 @@
 #include <utility>
 #include <vector>
 
-#include <asio/execution_context.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "lukhas/async/wait_list.hpp"
 #include "lukhas/core/unique_function.hpp"
 #include "lukhas/preserve/participant.hpp"
 #include "lukhas/preserve/transaction_id.hpp"
+#include "lukhas/sim/hanging_calls.hpp"
 #include "lukhas/sim/present.hpp"
 
 namespace lukhas {
@@ -120,28 +119,6 @@ class SimulatedStorage {
   std::map<std::string, StoredContext> intents_;  // by context: there is at most one for each
   std::set<std::string> aborted_;                 // never forgotten: a simulation ends
   std::map<std::string, std::uint64_t> epochs_;   // by coordinator: the newest that prepared something
-};
-
-// Calls that are never answered. A life's executor owns them, so that they end with it.
-class StalledCalls final : public asio::execution_context::service {
- public:
-  static inline asio::execution_context::id id;
-
-  explicit StalledCalls(asio::execution_context& context) : service(context) {}
-
-  [[nodiscard]] static StalledCalls& of(const Environment& environment) {
-    return asio::use_service<StalledCalls>(asio::query(environment.executor(), asio::execution::context));
-  }
-  // Until the caller cancels.
-  [[nodiscard]] asio::awaitable<void> wait(Environment environment) {
-    if (!calls_) calls_.emplace(environment);
-    (void)co_await calls_->wait([] { return false; });
-  }
-
- private:
-  void shutdown() override { calls_.reset(); }
-
-  std::optional<WaitList> calls_;
 };
 
 // The other machine and the way to it. A request is a message with a time of arrival, kept outside of the
@@ -381,7 +358,8 @@ class SimulatedParticipant final : public Participant {
     const Environment environment = machine->environment();
     if (stalls) {
       if (machine->drawCoin()) (void)machine->send(machine->drawDelay(), std::move(request));
-      co_await detail::StalledCalls::of(environment).wait(environment);
+      const auto never = [] { return false; };
+      co_await detail::HangingCalls::of(environment).wait(environment, never);
     }
     const Duration way = machine->drawLatency();
     const Duration wayBack = machine->drawLatency();

@@ -15,6 +15,7 @@
 
 #include <asio/awaitable.hpp>
 
+#include "lukhas/async/awaited_value.hpp"
 #include "lukhas/async/environment.hpp"
 #include "lukhas/core/codec.hpp"
 #include "lukhas/core/health.hpp"
@@ -60,11 +61,12 @@ struct StoreAccess;
 // Where you resume. Nothing here waits for anything but getOrCompute (for a loader) and update (when others
 // change the same entry at once); the others complete without suspending, and tryGet, trySet and tryRemove
 // are the same without a coroutine. Arguments are checked, and values encoded, in the call itself.
-// Cancellation can only end a getOrCompute or an update; it leaves nothing behind.
+// Cancellation can only end a getOrCompute or an update; it leaves nothing behind. At most maxWaiters callers
+// wait in getOrCompute; one more gets StoreErrc::overloaded.
 //
 // Events are emitted in the calling thread, without any lock: a listener may call the store. Any thread may
-// call. Destroy the store when no other thread is inside a call; callers that wait in getOrCompute then get
-// StoreErrc::closed, and a loader that runs goes on for its own caller.
+// call, and may destroy the store. Destroy it when no other thread is inside a call; callers that wait in
+// getOrCompute then get StoreErrc::closed, and a loader that runs goes on for its own caller.
 //
 // Costs. O(1) for each key, O(log n) of the expiry heap for a write; O(n) under the mutex for keys and clear.
 class AsyncMemoryStore {
@@ -95,7 +97,8 @@ class AsyncMemoryStore {
   }
   template <class V>
   void trySet(std::string_view key, const V& value, Ttl ttl = std::nullopt) {
-    state_->write(detail::encodeWrite(*state_, key, value, ttl));
+    const State state = state_;  // a listener may destroy the store; so below
+    state->write(detail::encodeWrite(*state, key, value, ttl));
   }
 
   // nullopt: there is none, or it expired, or it was damaged.
@@ -105,7 +108,8 @@ class AsyncMemoryStore {
   }
   template <class T>
   [[nodiscard]] std::optional<T> tryGet(std::string_view key) {
-    return detail::readValue<T>(*state_, key);
+    const State state = state_;
+    return detail::readValue<T>(*state, key);
   }
 
   // Looks without reading the value: counts neither as a hit nor as a use.
@@ -115,7 +119,10 @@ class AsyncMemoryStore {
   [[nodiscard]] asio::awaitable<bool> remove(std::string_view key) {
     return removeNow(state_, std::string(key));
   }
-  bool tryRemove(std::string_view key) { return state_->erase(key); }
+  bool tryRemove(std::string_view key) {
+    const State state = state_;
+    return state->erase(key);
+  }
 
   // Removes all entries. No event tells of them: it was asked for.
   [[nodiscard]] asio::awaitable<void> clear() { return clearNow(state_); }
@@ -179,7 +186,7 @@ class AsyncMemoryStore {
   [[nodiscard]] asio::awaitable<T> update(std::string_view key, Change&& change, Ttl ttl = std::nullopt) {
     LUKHAS_CHECK_NATURAL_CALL(Change);
     static_assert(std::invocable<std::decay_t<Change>&, T&>, "update's function takes a T&");
-    static_assert(!detail::IsAwaitable<std::invoke_result_t<std::decay_t<Change>&, T&>>::value,
+    static_assert(!AwaitedValue<std::invoke_result_t<std::decay_t<Change>&, T&>>::isAwaitable,
                   "update's function is a plain one: what awaits would let others in between");
     detail::StoreState::requireCall(key, ttl);
     return runUpdate<T>(state_, std::string(key), std::decay_t<Change>(std::forward<Change>(change)), ttl);
@@ -200,7 +207,10 @@ class AsyncMemoryStore {
   [[nodiscard]] std::vector<std::string> keys(std::string_view prefix = {}) const {
     return state_->keys(prefix);
   }
-  [[nodiscard]] std::optional<EntryInfo> info(std::string_view key) const { return state_->info(key); }
+  [[nodiscard]] std::optional<EntryInfo> info(std::string_view key) const {
+    const State state = state_;
+    return state->info(key);
+  }
 
   // ---- Life -----------------------------------------------------------------------------------------------
 
@@ -244,11 +254,13 @@ class AsyncMemoryStore {
   }
   template <class T>
   static asio::awaitable<std::vector<std::optional<T>>> batchGetNow(State state, NameList keys) {
-    const std::vector<detail::CacheEntryRef> found = state->readAll(keys);
-    std::vector<std::optional<T>> values(found.size());
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      if (found[i]) values[i].emplace(detail::decodeEntry<T>(*state, found[i]));
+    detail::StoreBatchRead found = state->readAll(keys);
+    std::vector<std::optional<T>> values(found.entries.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const detail::CacheEntryRef& entry = found.entries[i];
+      if (entry) values[i].emplace(detail::decodeEntry<T>(*state, entry, found.call));
     }
+    state->finished(found.call);
     co_return values;
   }
   static asio::awaitable<bool> hasNow(State state, std::string key) { co_return state->has(key); }

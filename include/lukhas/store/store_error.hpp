@@ -14,6 +14,7 @@ enum class StoreErrc {
   not_found,        // update() of a key that holds nothing. details: key
   conflict,         // update() met a newer version on every attempt. details: key, attempts
   closed,           // the store was destroyed
+  overloaded,       // maxWaiters callers wait for loaders already. details: key, maximum
 };
 
 constexpr const char* errorCategoryName(StoreErrc) noexcept { return "lukhas.store"; }
@@ -28,6 +29,7 @@ constexpr const char* describeError(StoreErrc code) noexcept {
     case StoreErrc::not_found: return "the key holds nothing";
     case StoreErrc::conflict: return "the entry was changed by others on every attempt";
     case StoreErrc::closed: return "the store was destroyed";
+    case StoreErrc::overloaded: return "too many callers wait for loaders";
   }
   return "unknown error";
 }

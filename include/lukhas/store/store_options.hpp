@@ -25,6 +25,9 @@ struct AsyncMemoryStoreOptions {
   // How many entries a sweep removes before it lets others run: a thousand take well under a millisecond. 1
   // to 1,000,000.
   std::size_t sweepSlice = 1000;
+  // Callers of getOrCompute that may wait for another one's loader at once, over all keys; one more is
+  // refused with StoreErrc::overloaded. A waiting caller costs about 1 KiB. 1 to 10,000,000.
+  std::size_t maxWaiters = 100'000;
 
   // Throws Errc::invalid_option.
   void check() const {
@@ -34,6 +37,7 @@ struct AsyncMemoryStoreOptions {
     requireOption(who, "defaultTtl", defaultTtl, 1ms, 24h);
     requireOption(who, "sweepInterval", sweepInterval, 1ms, 24h);
     requireOption(who, "sweepSlice", sweepSlice, 1U, 1'000'000U);
+    requireOption(who, "maxWaiters", maxWaiters, 1U, 10'000'000U);
   }
 };
 

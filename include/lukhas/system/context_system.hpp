@@ -1,6 +1,7 @@
 // ContextSystem: the five components on one io_context, with their metrics and health added together.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -50,17 +51,18 @@ class ContextSystem {
   // Throws Errc::invalid_option; the message names component and option.
   explicit ContextSystem(const Environment& environment, ContextSystemOptions options = {})
       : locks_(environment, std::move(options.lock)),
-        store_(environment, std::move(options.store)),
+        store_(std::make_shared<AsyncMemoryStore>(environment, std::move(options.store))),
         preserver_(environment, std::move(options.preserver)),
         router_(environment, std::move(options.router)),
         ttl_(environment, std::move(options.ttl)),
-        expiry_(ttl_.onExpired.connect(
-            [this](const EntryExpired& entry) { (void)store_.tryRemove(entry.key); })) {}
+        expiry_(ttl_.onExpired.connect([weak = std::weak_ptr(store_)](const EntryExpired& entry) {
+          if (const std::shared_ptr<AsyncMemoryStore> store = weak.lock()) (void)store->tryRemove(entry.key);
+        })) {}
   ContextSystem(const ContextSystem&) = delete;
   ContextSystem& operator=(const ContextSystem&) = delete;
 
   [[nodiscard]] AsyncLock& locks() noexcept { return locks_; }
-  [[nodiscard]] AsyncMemoryStore& store() noexcept { return store_; }
+  [[nodiscard]] AsyncMemoryStore& store() noexcept { return *store_; }
   [[nodiscard]] AtomicContextPreserver& preserver() noexcept { return preserver_; }
   [[nodiscard]] ModelRouter& router() noexcept { return router_; }
   [[nodiscard]] TTLEnforcementEngine& ttl() noexcept { return ttl_; }
@@ -69,7 +71,7 @@ class ContextSystem {
   // the preserver's start() throws; nothing is started then.
   [[nodiscard]] asio::awaitable<void> start() {
     co_await preserver_.start();
-    store_.start();
+    store_->start();
     ttl_.start();
   }
 
@@ -77,7 +79,7 @@ class ContextSystem {
   // io_context has nothing left of the system to do afterwards.
   [[nodiscard]] asio::awaitable<void> stop() {
     ttl_.stop();
-    store_.stop();
+    store_->stop();
     co_await preserver_.stop();
   }
 
@@ -85,7 +87,7 @@ class ContextSystem {
   [[nodiscard]] HealthReport healthCheck() const {
     HealthReport report;
     report.append("lock", locks_.healthCheck());
-    report.append("store", store_.healthCheck());
+    report.append("store", store_->healthCheck());
     report.append("preserver", preserver_.healthCheck());
     report.append("router", router_.healthCheck());
     report.append("ttl", ttl_.healthCheck());
@@ -95,7 +97,7 @@ class ContextSystem {
   // {"lock": {…}, "store": {…}, "preserver": {…}, "router": {…}, "ttl": {…}}
   [[nodiscard]] nlohmann::json getMetrics() const {
     return {{"lock", locks_.getMetrics().toJson()},
-            {"store", store_.getMetrics().toJson()},
+            {"store", store_->getMetrics().toJson()},
             {"preserver", preserver_.getMetrics().toJson()},
             {"router", router_.getMetrics().toJson()},
             {"ttl", ttl_.getMetrics().toJson()}};
@@ -103,7 +105,7 @@ class ContextSystem {
   // The same in Prometheus' text format.
   [[nodiscard]] std::string toPrometheus() const {
     return lukhas::toPrometheus("lock", locks_.getMetrics()) +
-           lukhas::toPrometheus("store", store_.getMetrics()) +
+           lukhas::toPrometheus("store", store_->getMetrics()) +
            lukhas::toPrometheus("preserver", preserver_.getMetrics()) +
            lukhas::toPrometheus("router", router_.getMetrics()) +
            lukhas::toPrometheus("ttl", ttl_.getMetrics());
@@ -111,7 +113,9 @@ class ContextSystem {
 
  private:
   AsyncLock locks_;
-  AsyncMemoryStore store_;
+  // Shared with a report of the TTL engine that is under way in another thread: disconnecting does not wait
+  // for it, so the store stays until it is over.
+  std::shared_ptr<AsyncMemoryStore> store_;
   AtomicContextPreserver preserver_;
   ModelRouter router_;
   TTLEnforcementEngine ttl_;

@@ -70,7 +70,7 @@ TEST_CASE("an error carries codes of the system too", "[core]") {
 
 TEST_CASE("every common code has a sentence and the library's category", "[core]") {
   for (const Errc code : {Errc::invalid_option, Errc::invalid_argument, Errc::closed, Errc::deadline_exceeded,
-                          Errc::decode_failed}) {
+                          Errc::decode_failed, Errc::overloaded}) {
     const std::error_code asCode = code;
     CHECK(std::string(asCode.category().name()) == "lukhas");
     CHECK(asCode.message() != "unknown error");

@@ -54,6 +54,21 @@ struct StandingWorld final : lukhas::World {
   lukhas::TimePoint time{1h};
 };
 
+// Each look at the clock takes a microsecond.
+struct SlowWorld final : lukhas::World {
+  lukhas::TimePoint now() const noexcept override { return time += 1us; }
+  lukhas::WallTime wallNow() const noexcept override { return {}; }
+  std::uint64_t random() noexcept override { return 7; }
+  std::unique_ptr<lukhas::WorldTimer> makeTimer(const asio::any_io_executor&) override {
+    return std::make_unique<StandingWorld::Timer>();
+  }
+  std::unique_ptr<lukhas::WorldLane> makeLane(const asio::any_io_executor&, std::string) override {
+    return nullptr;
+  }
+
+  mutable lukhas::TimePoint time{1h};
+};
+
 using Codes = std::vector<std::string>;
 
 }  // namespace
@@ -201,6 +216,93 @@ TEST_CASE("a sweep that does not come is a reason to worry", "[store]") {
   CHECK(health.issues[0].limit == 120);
   store.stop();
   CHECK(store.healthCheck().healthy);
+}
+
+TEST_CASE("the time of calls is measured in every rhythm of them", "[store]") {
+  for (const int between : {0, 1, 7, 15}) {
+    asio::io_context io;
+    AsyncMemoryStore store{lukhas::Environment(io.get_executor(), std::make_shared<SlowWorld>())};
+    auto body = [&]() -> asio::awaitable<void> {
+      for (int i = 0; i < 500; ++i) {
+        const int value = co_await store.getOrCompute<int>("k", [] { return 1; });
+        CHECK(value == 1);
+        const std::string other = "k" + std::to_string(i);
+        if (between == 0) continue;
+        store.trySet("k", 1);
+        for (int n = 1; n < between; ++n)
+          (void)co_await store.getOrCompute<int>(other + std::to_string(n), [] { return 1; });
+      }
+    };
+    asio::co_spawn(io, body(), asio::detached);
+    io.run();
+    CHECK(store.getMetrics().avgLatencyMs > 0);
+  }
+}
+
+TEST_CASE("one damaged value is counted and told once however often a batch names it", "[store]") {
+  Test test;
+  int evicted = 0;
+  const auto watching = test.store.onEvicted.connect([&](const lukhas::EntryEvicted&) { ++evicted; });
+  test.store.trySet("k", 1);
+  StoreAccess::flipValueBit(test.store, "k");
+  auto body = [&]() -> asio::awaitable<void> {
+    const auto values = co_await test.store.batchGet<int>({"k", "k", "k"});
+    for (const auto& value : values) CHECK_FALSE(value.has_value());
+  };
+  test.world.spawn(body());
+  test.world.run();
+  CHECK(test.corrupted == Codes{"k"});
+  CHECK(evicted == 1);
+  CHECK(test.store.getMetrics().corruptions == 1);
+  CHECK(test.store.getMetrics().misses == 3);
+  CHECK(test.store.getMetrics().errorRate == 0.5);
+}
+
+TEST_CASE("a call that meets two damaged values is one error", "[store]") {
+  Test test;
+  for (const char* key : {"a", "b"}) {
+    test.store.trySet(key, 1);
+    StoreAccess::flipValueBit(test.store, key);
+  }
+  auto body = [&]() -> asio::awaitable<void> { (void)co_await test.store.batchGet<int>({"a", "b"}); };
+  test.world.spawn(body());
+  test.world.run();
+  CHECK(test.store.getMetrics().corruptions == 2);
+  CHECK(test.store.getMetrics().errorRate == Approx(1.0 / 3));
+}
+
+TEST_CASE("a key whose fresh value lives is not reported as evicted", "[store]") {
+  Test test;
+  int evicted = 0;
+  const auto watching = test.store.onEvicted.connect([&](const lukhas::EntryEvicted&) { ++evicted; });
+  const auto mending = test.store.onCorruption.connect(
+      [&](const lukhas::EntryCorrupted& event) { test.store.trySet(event.key, 2); });
+  test.store.trySet("k", 1);
+  StoreAccess::flipValueBit(test.store, "k");
+  auto body = [&]() -> asio::awaitable<void> { (void)co_await test.store.batchGet<int>({"k", "k"}); };
+  test.world.spawn(body());
+  test.world.run();
+  CHECK(evicted == 1);
+  CHECK(test.corrupted == Codes{"k"});
+  CHECK(test.store.tryGet<int>("k") == 2);
+}
+
+TEST_CASE("the number of hits never goes back", "[store]") {
+  Test test;
+  test.store.trySet("damaged", 1);
+  StoreAccess::flipValueBit(test.store, "damaged");
+  test.store.trySet("expired", 1, 1s);
+  test.world.runFor(1s);
+  std::vector<std::uint64_t> hits;
+  const auto watching = test.store.onExpired.connect(
+      [&](const lukhas::StoredEntryExpired&) { hits.push_back(test.store.getMetrics().hits); });
+  auto body = [&]() -> asio::awaitable<void> {
+    (void)co_await test.store.batchGet<int>({"damaged", "expired"});
+  };
+  test.world.spawn(body());
+  test.world.run();
+  CHECK(hits == std::vector<std::uint64_t>{0});
+  CHECK(test.store.getMetrics().hits == 0);
 }
 
 }  // namespace async_memory_store_health_test

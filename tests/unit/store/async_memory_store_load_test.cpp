@@ -10,6 +10,7 @@
 #include "lukhas/sim/simulation.hpp"
 #include "lukhas/store/detail/store_access.hpp"
 #include "support/catch.hpp"
+#include "support/failing_world.hpp"
 
 namespace async_memory_store_load_test {
 
@@ -229,6 +230,67 @@ TEST_CASE("a loader may be a plain function and a temporary one", "[store]") {
   test.world.run();
   CHECK(test.store->info("natural")->remainingTtl == 5min);
   CHECK(lukhas::detail::StoreAccess::checkInvariants(*test.store));
+}
+
+TEST_CASE("a load does not overwrite a newer value that there was no memory to set an alarm for", "[store]") {
+  lukhas::Simulation world;
+  const auto failures = std::make_shared<lukhas::test::Failures>();
+  AsyncMemoryStore store(lukhas::test::FailingWorld::over(world.environment(), failures));
+  store.start();
+  auto load = [&]() -> asio::awaitable<int> {
+    co_await world.environment().sleepFor(1s);
+    co_return 1;
+  };
+  auto body = [&]() -> asio::awaitable<void> { (void)co_await store.getOrCompute<int>("k", load); };
+  world.spawn(body());
+  world.runFor(500ms);
+  *failures = {.alarms = 1, .posts = 1};
+  try {
+    store.trySet("k", 2);
+  } catch (const std::bad_alloc&) {
+  }
+  world.runFor(1s);
+  CHECK(store.tryGet<int>("k") == 2);
+  store.stop();
+}
+
+TEST_CASE("as many callers wait for loaders as maxWaiters says and one more is refused", "[store]") {
+  Test test;
+  test.store = std::make_unique<AsyncMemoryStore>(test.world.environment(),
+                                                  lukhas::AsyncMemoryStoreOptions{.maxWaiters = 2});
+  const char* const names[] = {"a", "b", "c", "d"};
+  for (int i = 0; i < 4; ++i) test.askLater(i, names[i], i == 0 ? -1 : i + 1);
+  test.world.runFor(950ms);
+  CHECK(test.log ==
+        std::vector<std::string>{"d: \"k\" is being loaded, and 2 callers wait for loaders already"});
+  CHECK(test.store->getMetrics().errorRate == 0.25);
+  test.world.runFor(100ms);  // b leads: there is room for one
+  test.askLater(0, "e", 5);
+  test.askLater(1, "f", 6);
+  test.world.run();
+  REQUIRE(test.log.size() == 6);
+  CHECK(test.log[1] == "a: failed -1");
+  CHECK(test.log[2].starts_with("f: "));
+  CHECK(std::count(test.log.begin(), test.log.end(), "e=2") == 1);
+}
+
+TEST_CASE("a waiter that is cancelled makes room for another", "[store]") {
+  Test test;
+  test.store = std::make_unique<AsyncMemoryStore>(test.world.environment(),
+                                                  lukhas::AsyncMemoryStoreOptions{.maxWaiters = 1});
+  auto body = [&]() -> asio::awaitable<void> {
+    const auto env = test.world.environment();
+    ChildTask<void> leader(env, test.ask("leader", 1));
+    co_await env.sleepFor(100ms);
+    ChildTask<void> waiter(env, test.ask("waiter", 2));
+    co_await env.sleepFor(100ms);
+    waiter.cancel();
+    co_await waiter.join();
+    co_await test.ask("next", 3);
+  };
+  test.world.spawn(body());
+  test.world.run();
+  CHECK(std::count(test.log.begin(), test.log.end(), "next=1") == 1);
 }
 
 }  // namespace async_memory_store_load_test

@@ -11,6 +11,7 @@
 #include "lukhas/sim/simulation.hpp"
 #include "lukhas/store/detail/store_access.hpp"
 #include "support/catch.hpp"
+#include "support/failing_world.hpp"
 
 namespace async_memory_store_sweep_test {
 
@@ -192,6 +193,53 @@ TEST_CASE("a store that is destroyed calls nobody and leaves no timer", "[store]
   world.run();
   CHECK(world.elapsed() == 0s);
   CHECK(heard == 0);
+}
+
+TEST_CASE("a sweep goes on after a slice that there was no memory to post for", "[store]") {
+  lukhas::Simulation world;
+  const auto failures = std::make_shared<lukhas::test::Failures>();
+  AsyncMemoryStore store(lukhas::test::FailingWorld::over(world.environment(), failures), {.sweepSlice = 10});
+  for (int i = 0; i < 100; ++i) store.trySet(std::to_string(i), i, 30s);
+  store.start();
+  world.runFor(60s - 1ns);
+  failures->posts = 1;
+  world.run();
+  CHECK(failures->posts == 0);
+  CHECK(store.getMetrics().entryCount == 0);
+  CHECK(world.elapsed() == 60s);
+}
+
+TEST_CASE("a value is stored and swept although there was no memory for the alarm", "[store]") {
+  lukhas::Simulation world;
+  const auto failures = std::make_shared<lukhas::test::Failures>();
+  AsyncMemoryStore store(lukhas::test::FailingWorld::over(world.environment(), failures));
+  store.start();
+  failures->alarms = 1;
+  store.trySet("k", 1, 30s);
+  world.run();
+  CHECK(store.getMetrics().expirations == 1);
+  CHECK(world.elapsed() == 60s);
+}
+
+TEST_CASE("a listener may destroy the store in the middle of any call", "[store]") {
+  const auto destroyedBy = [](auto&& call) {
+    lukhas::Simulation world;
+    auto store = std::make_unique<AsyncMemoryStore>(world.environment());
+    const auto destroying =
+        store->onExpired.connect([&](const lukhas::StoredEntryExpired&) { store.reset(); });
+    int heard = 0;
+    const auto watching = store->onEvicted.connect([&](const lukhas::EntryEvicted&) { ++heard; });
+    for (int i = 0; i < 40; ++i) store->trySet("measured", i);
+    store->trySet("k", 1, 1s);
+    world.runFor(1s);
+    call(*store);
+    CHECK(store == nullptr);
+    CHECK(heard == 1);
+  };
+  destroyedBy([](AsyncMemoryStore& store) { store.trySet("k", 2); });
+  destroyedBy([](AsyncMemoryStore& store) { (void)store.tryGet<int>("k"); });
+  destroyedBy([](AsyncMemoryStore& store) { (void)store.tryRemove("k"); });
+  destroyedBy([](AsyncMemoryStore& store) { (void)store.info("k"); });
 }
 
 }  // namespace async_memory_store_sweep_test

@@ -28,6 +28,7 @@ TEST_CASE("the defaults of the store are what its documentation says", "[store]"
   CHECK(options.defaultTtl == 5min);
   CHECK(options.sweepInterval == 60s);
   CHECK(options.sweepSlice == 1000);
+  CHECK(options.maxWaiters == 100'000);
 }
 
 TEST_CASE("the store takes each option at its bounds and refuses it one past them", "[store]") {
@@ -48,6 +49,10 @@ TEST_CASE("the store takes each option at its bounds and refuses it one past the
   CHECK(refusedOption({.sweepSlice = 0}) == "sweepSlice");
   CHECK(refusedOption({.sweepSlice = 1'000'000}) == "");
   CHECK(refusedOption({.sweepSlice = 1'000'001}) == "sweepSlice");
+  CHECK(refusedOption({.maxWaiters = 1}) == "");
+  CHECK(refusedOption({.maxWaiters = 0}) == "maxWaiters");
+  CHECK(refusedOption({.maxWaiters = 10'000'000}) == "");
+  CHECK(refusedOption({.maxWaiters = 10'000'001}) == "maxWaiters");
 }
 
 TEST_CASE("the metrics of the store carry their names", "[store]") {

@@ -25,8 +25,8 @@ struct LockEntry {
 
 // All holds in the order in which they began. Each is reported after the same time, so the order of the
 // grants is that of the reports, and an intrusive list does what would otherwise need a heap: O(1), no
-// memory of its own, and nothing that could fail while a lock is handed on. What was reported already is a
-// beginning of the list.
+// memory of its own, and nothing that could fail while the table hands a lock on. What was reported already
+// is a beginning of the list.
 class HoldOrder {
  public:
   void pushBack(LockEntry& entry) noexcept {

@@ -13,6 +13,7 @@
 
 #include <asio/awaitable.hpp>
 
+#include "lukhas/async/awaited_value.hpp"
 #include "lukhas/core/name_list.hpp"
 #include "lukhas/core/option_check.hpp"
 #include "lukhas/lock/async_lock_options.hpp"
@@ -35,17 +36,6 @@ struct LockTerms {
 
   std::optional<Duration> timeout;
   std::string holder;
-};
-
-template <class T>
-struct AwaitedValue {
-  static constexpr bool isAwaitable = false;
-  using Type = std::remove_cvref_t<T>;
-};
-template <class T, class Executor>
-struct AwaitedValue<asio::awaitable<T, Executor>> {
-  static constexpr bool isAwaitable = true;
-  using Type = T;
 };
 
 // clang-format off

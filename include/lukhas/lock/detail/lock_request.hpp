@@ -40,8 +40,9 @@ struct LockRequest : ExpiryHook {
   LockRequest* next = nullptr;
 };
 
-// An intrusive list, first come first served. Everything is O(1) and allocates nothing, so that handing a
-// lock on cannot fail. A request is in one queue at a time.
+// An intrusive list, first come first served. Everything is O(1) and allocates nothing, so that the table can
+// always say who is next. (Telling them takes a post; without memory for that the process ends, see
+// Suspension.) A request is in one queue at a time.
 class LockQueue {
  public:
   LockQueue() = default;

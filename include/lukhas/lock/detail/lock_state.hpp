@@ -195,14 +195,18 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
   static void tick(LockState& state) {
     const TimePoint now = state.environment_.now();
     state.expire(now);
-    state.report(now);
+    try {
+      state.report(now);
+    } catch (const std::bad_alloc&) {
+      // The warning is still to come: it is due, so the alarm below brings the next tick at once.
+    }
     const std::lock_guard lock(state.mutex_);
     if (state.closed_) return;
     const std::optional<TimePoint> due = state.table_.nextDue();
     state.timer_->settle(now, due);
     state.watching_ = due ? Watching::armed : Watching::not_at_all;
   }
-  void expire(TimePoint now) {
+  void expire(TimePoint now) noexcept {
     LockQueue expired;
     {
       const std::lock_guard lock(mutex_);
@@ -243,7 +247,7 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
   static std::shared_ptr<LockWaiter> ownerOf(LockRequest& request) noexcept {
     return std::move(static_cast<LockWaiter&>(request).self);
   }
-  static void resumeAll(LockQueue& decided) {
+  static void resumeAll(LockQueue& decided) noexcept {
     while (!decided.empty()) ownerOf(decided.popFront())->resume();
   }
 

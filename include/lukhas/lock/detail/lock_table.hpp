@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -102,27 +103,33 @@ class LockTable {
   }
 
   // Ends the waits whose deadline has come, at most `max`, and appends them to `expired`: to be resumed.
-  void expire(TimePoint now, std::size_t max, LockQueue& expired) {
+  void expire(TimePoint now, std::size_t max, LockQueue& expired) noexcept {
     deadlines_.popExpired(now, max, [&](LockRequest& request, TimePoint) {
       LockEntry& entry = *std::exchange(request.entry, nullptr);
       entry.waiters.erase(request);
       request.outcome = LockOutcome::timed_out;
-      request.blockedBy = entry.holder;
       request.blockerHeld = now - entry.since;
       request.otherWaiters = entry.waiters.size();
       expired.pushBack(request);
       recordTimeout(now);
+      try {
+        request.blockedBy = entry.holder;
+      } catch (const std::bad_alloc&) {
+        // The error then does not name the holder.
+      }
     });
   }
 
-  // The next hold that is to be reported, if its time has come; each one once.
+  // The next hold that is to be reported, if its time has come; each one once. Without memory it throws
+  // std::bad_alloc, and the hold is still to be reported.
   std::optional<DeadlockWarning> nextWarning(TimePoint now) {
     const LockEntry* const entry = holds_.unreported();
     if (!entry || !isOverdue(*entry, now)) return std::nullopt;
+    std::optional<DeadlockWarning> warning(std::in_place, *entry->key, entry->holder, now - entry->since,
+                                           entry->waiters.size(), entry->token);
     holds_.reportOne();
     ++deadlocksDetected_;
-    return DeadlockWarning{*entry->key, entry->holder, now - entry->since, entry->waiters.size(),
-                           entry->token};
+    return warning;
   }
 
   // When expire() or nextWarning() is to be called next.

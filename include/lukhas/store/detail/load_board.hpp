@@ -56,10 +56,11 @@ class LoadLead {
 
 // What a caller that waited for another one's load is told.
 enum class LoadTurn {
-  lead,    // load it yourself: the leader failed
-  loaded,  // here it is
-  again,   // ask the store again: the leader failed, and the key was changed in the meantime
-  closed,  // the store was destroyed
+  lead,     // load it yourself: the leader failed
+  loaded,   // here it is
+  again,    // ask the store again: the leader failed, and the key was changed in the meantime
+  closed,   // the store was destroyed
+  refused,  // too many wait already
 };
 
 struct LoadWaiter : Suspension {
@@ -88,6 +89,8 @@ struct Load {
 // resumes them when it holds no mutex. Not thread-safe: the owner guards it, loads and waiters too.
 class LoadBoard {
  public:
+  explicit LoadBoard(std::size_t maxWaiters) noexcept : maxWaiters_(maxWaiters) {}
+
   [[nodiscard]] std::shared_ptr<Load> find(std::string_view key) const {
     const auto found = joinable_.find(key);
     return found == joinable_.end() ? nullptr : found->second;
@@ -126,6 +129,7 @@ class LoadBoard {
     load.ending = ending;
     load.entry = entry;
     for (const std::shared_ptr<LoadWaiter>& waiter : load.waiters) tell(*waiter, load);
+    waiting_ -= load.waiters.size();
     return std::exchange(load.waiters, {});
   }
   // Ends all loads: the store is destroyed.
@@ -138,8 +142,9 @@ class LoadBoard {
     return told;
   }
   // The waiter that leads from now on: the one that came first. Precondition: there is one.
-  [[nodiscard]] static LoadWaiters handOn(Load& load, LoadLead lead) noexcept {
+  [[nodiscard]] LoadWaiters handOn(Load& load, LoadLead lead) noexcept {
     LoadWaiters first;
+    --waiting_;
     first.splice(first.end(), load.waiters, load.waiters.begin());
     first.front()->linked = false;
     first.front()->turn = LoadTurn::lead;
@@ -147,23 +152,30 @@ class LoadBoard {
     return first;
   }
 
-  // Puts the waiter in `node` at the end of the queue. False, with its turn told, when the load is over.
-  static bool join(Load& load, LoadWaiters& node) noexcept {
+  // Puts the waiter in `node` at the end of the queue. False, with its turn told, when the load is over or
+  // too many wait.
+  bool join(Load& load, LoadWaiters& node) noexcept {
     LoadWaiter& waiter = *node.front();
     if (load.over) {
       tell(waiter, load);
       return false;
     }
+    if (waiting_ >= maxWaiters_) {
+      waiter.turn = LoadTurn::refused;
+      return false;
+    }
+    ++waiting_;
     waiter.place = node.begin();
     waiter.linked = true;
     load.waiters.splice(load.waiters.end(), node);
     return true;
   }
   // Takes a waiter out. Gives nothing when its turn had come already.
-  [[nodiscard]] static LoadWaiters leave(Load& load, LoadWaiter& waiter) noexcept {
+  [[nodiscard]] LoadWaiters leave(Load& load, LoadWaiter& waiter) noexcept {
     LoadWaiters left;
     if (!waiter.linked) return left;
     waiter.linked = false;
+    --waiting_;
     left.splice(left.end(), load.waiters, waiter.place);
     return left;
   }
@@ -178,6 +190,8 @@ class LoadBoard {
     waiter.entry = load.entry;
   }
 
+  std::size_t maxWaiters_;
+  std::size_t waiting_ = 0;  // in the queues of all loads
   std::list<std::shared_ptr<Load>> all_;
   std::map<std::string, std::shared_ptr<Load>, std::less<>> joinable_;  // those that are attached
 };

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 
 #include <fmt/format.h>
 
+#include "lukhas/async/split_mix.hpp"
 #include "lukhas/async/world.hpp"
 #include "lukhas/core/health.hpp"
 #include "lukhas/core/histogram.hpp"
@@ -15,7 +17,7 @@
 namespace lukhas::detail {
 
 // Totals for the metrics, and the counts of the last one to two minutes for the health: a store that was ill
-// an hour ago is not ill now. Pure; the owner guards it.
+// an hour ago is not ill now. Pure; the owner guards it with its mutex, hit() excepted.
 class StoreFigures {
  public:
   static constexpr Duration recentWindow = std::chrono::minutes(1);
@@ -24,33 +26,40 @@ class StoreFigures {
   static constexpr double fullLimit = 0.9;
   static constexpr double evictionsPerHitLimit = 1;
 
-  // A call begins. True for one in 16: its time is measured too, for a second look at the clock and at the
-  // mutex would make the fastest calls half as long again.
-  [[nodiscard]] bool call(TimePoint now) noexcept {
+  // A call begins.
+  void call(TimePoint now) noexcept {
     rotate(now);
     ++current_.calls;
-    return calls_++ % 16 == 0;
+    ++calls_;
+  }
+  // Whether to measure a call's time: one in 16, for a second look at the clock and at the mutex would make
+  // the fastest calls half as long again. At random distances, so that no rhythm of the calls hides one of
+  // them.
+  [[nodiscard]] bool isSample() noexcept {
+    if (untilSample_ > 0) {
+      --untilSample_;
+      return false;
+    }
+    untilSample_ = distances_.below(2 * meanDistance - 1);
+    return true;
   }
   void time(Duration taken) noexcept { latency_.record(taken); }
   void error() noexcept {
     ++errors_;
     ++current_.errors;
   }
-  void read(bool hit) noexcept {
-    ++(hit ? hits_ : misses_);
+  // A read found an entry or not. An entry is a hit only when it turns out to be sound: the total is a
+  // counter, which must never go back.
+  void read(bool found) noexcept {
     ++current_.reads;
-    if (hit) ++current_.hits;
+    ++(found ? current_.hits : misses_);
   }
-  void damaged() noexcept {
-    ++current_.damaged;
-    error();
-  }
-  // What was counted as a hit turned out to be damaged.
-  void hitWasDamaged() noexcept {
-    --hits_;
+  // What was found is sound. Any thread may call: checksums are looked at without the mutex.
+  void hit() noexcept { hits_.fetch_add(1, std::memory_order_relaxed); }
+  // What was found is damaged.
+  void foundDamaged() noexcept {
     ++misses_;
     if (current_.hits > 0) --current_.hits;
-    damaged();
   }
   void gone(EvictionCause cause) noexcept {
     switch (cause) {
@@ -59,13 +68,16 @@ class StoreFigures {
         ++current_.evictions;
         break;
       case EvictionCause::expired: ++expirations_; break;
-      case EvictionCause::corrupted: ++corruptions_; break;
+      case EvictionCause::corrupted:
+        ++corruptions_;
+        ++current_.damaged;
+        break;
     }
   }
 
   [[nodiscard]] StoreMetrics metrics() const noexcept {
     StoreMetrics metrics;
-    metrics.hits = hits_;
+    metrics.hits = hits_.load(std::memory_order_relaxed);
     metrics.misses = misses_;
     metrics.evictions = evictions_;
     metrics.expirations = expirations_;
@@ -102,6 +114,8 @@ class StoreFigures {
   }
 
  private:
+  static constexpr std::uint64_t meanDistance = 16;
+
   struct Recent {
     std::uint64_t calls = 0;
     std::uint64_t errors = 0;
@@ -127,7 +141,7 @@ class StoreFigures {
     windowBegan_ = now;
   }
 
-  std::uint64_t hits_ = 0;
+  std::atomic<std::uint64_t> hits_ = 0;
   std::uint64_t misses_ = 0;
   std::uint64_t evictions_ = 0;
   std::uint64_t expirations_ = 0;
@@ -135,6 +149,8 @@ class StoreFigures {
   std::uint64_t calls_ = 0;
   std::uint64_t errors_ = 0;
   LatencyHistogram latency_;
+  SplitMix distances_{0};
+  std::uint64_t untilSample_ = 0;  // calls that are not measured before the next one that is
   Recent current_;
   Recent previous_;
   TimePoint windowBegan_{};

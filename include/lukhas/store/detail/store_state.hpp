@@ -36,6 +36,7 @@ using Ttl = std::optional<Duration>;
 struct StoreCall {
   TimePoint began{};
   bool measured = false;
+  bool failed = false;  // counted as an error already, which a call is once
 };
 
 // An entry that was encoded, and checked against the rules, but not yet stored.
@@ -46,6 +47,10 @@ struct StoreWrite {
 
 struct StoreRead {
   CacheEntryRef entry;  // empty: a miss. Its bytes were verified
+  StoreCall call;
+};
+struct StoreBatchRead {
+  std::vector<CacheEntryRef> entries;  // one for each key, in their order
   StoreCall call;
 };
 
@@ -72,7 +77,8 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   StoreState(Environment environment, const AsyncMemoryStoreOptions& options)
       : environment_(std::move(environment)),
         options_(options),
-        cache_(options.maxBytes, environment_.random()) {}
+        cache_(options.maxBytes, environment_.random()),
+        loads_(options.maxWaiters) {}
   StoreState(const StoreState&) = delete;
   StoreState& operator=(const StoreState&) = delete;
 
@@ -86,8 +92,7 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   [[nodiscard]] StoreWrite prepareLoaded(std::string_view key, ByteView value, Ttl ttl) const;
 
   [[nodiscard]] StoreRead read(std::string_view key);
-  // One for each key, in their order.
-  [[nodiscard]] std::vector<CacheEntryRef> readAll(const NameList& keys);
+  [[nodiscard]] StoreBatchRead readAll(const NameList& keys);
   [[nodiscard]] bool has(std::string_view key);
   [[nodiscard]] std::optional<EntryInfo> info(std::string_view key);
   [[nodiscard]] std::vector<std::string> keys(std::string_view prefix) const;
@@ -101,15 +106,16 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   std::size_t eraseAll(const NameList& keys);
   void clear();
 
-  [[nodiscard]] LoadStart beginLoad(std::string_view key, Counted counted);
+  // `counted`: it is the call's first look.
+  [[nodiscard]] LoadStart beginLoad(std::string_view key, StoreCall& call, Counted counted);
   // Stores what was loaded, when it fits and the key was not changed meanwhile, and gives it to all who wait.
-  void finishLoad(LoadLead& lead, StoreWrite write);
+  void finishLoad(LoadLead& lead, StoreWrite write, StoreCall& call);
   // Whether the key has not been changed since the load began.
   [[nodiscard]] bool isJoinable(const LoadLead& lead) const;
   void abandonLoad(const std::shared_ptr<Load>& load) noexcept override;
-  // Whether an entry is what was stored; removes it from the store when it is not. `hit` says whether it was
-  // counted as one.
-  [[nodiscard]] bool verify(const CacheEntryRef& entry, Counted hit);
+  // Whether an entry is what was stored; removes it when it is not, and reports that if nobody else has
+  // removed it. `read` says whether the look at it was counted as a read.
+  [[nodiscard]] bool verify(const CacheEntryRef& entry, StoreCall& call, Counted read);
   // Waits until it is the caller's turn.
   [[nodiscard]] static asio::awaitable<std::shared_ptr<LoadWaiter>> waitForTurn(
       std::shared_ptr<StoreState> state, std::shared_ptr<Load> load);
@@ -117,7 +123,7 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   // The end of a call that went well.
   void finished(const StoreCall& call);
   // A value that was found does not decode.
-  void countError();
+  void countError(StoreCall& call);
   // A call ended before it began: what it was to store does not fit.
   void countRefusal();
 
@@ -135,6 +141,7 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   [[noreturn]] static void throwClosed() { throw Error(StoreErrc::closed, "the store was destroyed"); }
   [[noreturn]] static void throwNotFound(std::string_view key);
   [[noreturn]] static void throwConflict(std::string_view key);
+  [[noreturn]] void throwOverloaded(std::string_view key, StoreCall& call);
 
  private:
   static void requireKey(std::string_view key);
@@ -162,7 +169,10 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
     return Environment::saturatingAdd(now, ttl.value_or(options_.defaultTtl));
   }
   void put(CacheEntryRef entry, TimePoint now, StoreNews& news);
-  void followFront();
+  void errorOf(StoreCall& call) noexcept {
+    if (!std::exchange(call.failed, true)) figures_.error();
+  }
+  void followFront() noexcept;
   [[nodiscard]] TimePoint sweepTimeFor(TimePoint expiry) const noexcept;
 
   static void onAlarm(StoreState& state);

@@ -7,8 +7,6 @@
 #include <type_traits>
 #include <utility>
 
-#include <asio/awaitable.hpp>
-
 #include "lukhas/core/codec.hpp"
 #include "lukhas/store/detail/store_state.hpp"
 
@@ -43,29 +41,24 @@ template <class T>
 }
 
 template <class T>
-[[nodiscard]] T decodeEntry(StoreState& state, const CacheEntryRef& entry) {
+[[nodiscard]] T decodeEntry(StoreState& state, const CacheEntryRef& entry, StoreCall& call) {
   static_assert(Decodable<T>, "there is no lukhas::Codec for this type that decodes it: see core/codec.hpp");
   try {
     return Codec<T>::decode(entry->value());
   } catch (...) {
-    state.countError();
+    state.countError(call);
     throw;
   }
 }
 
 template <class T>
 [[nodiscard]] std::optional<T> readValue(StoreState& state, std::string_view key) {
-  const StoreRead read = state.read(key);
+  StoreRead read = state.read(key);
   std::optional<T> value;
-  if (read.entry) value.emplace(decodeEntry<T>(state, read.entry));
+  if (read.entry) value.emplace(decodeEntry<T>(state, read.entry, read.call));
   state.finished(read.call);
   return value;
 }
-
-template <class T>
-struct IsAwaitable : std::false_type {};
-template <class T, class Executor>
-struct IsAwaitable<asio::awaitable<T, Executor>> : std::true_type {};
 
 // g++ 12 copies a temporary aggregate bit by bit into the frame of the coroutine that passes it on in a
 // `co_await` expression (see core/natural_call.hpp): one that owns something has to be named first.

@@ -8,32 +8,36 @@ namespace lukhas {
 template <class T, class Loader>
 asio::awaitable<T> AsyncMemoryStore::compute(State state, std::string key, Loader loader, Ttl ttl) {
   using Loaded = std::invoke_result_t<Loader&>;
+  detail::StoreCall call;
   for (auto counted = detail::Counted::yes;; counted = detail::Counted::no) {
-    detail::LoadStart start = state->beginLoad(key, counted);
-    auto hit = counted;
+    detail::LoadStart start = state->beginLoad(key, call, counted);
+    auto read = counted;
     if (start.other) {
       std::shared_ptr<detail::LoadWaiter> waiter =
           co_await detail::StoreState::waitForTurn(state, std::move(start.other));
       if (waiter->turn == detail::LoadTurn::closed) detail::StoreState::throwClosed();
+      if (waiter->turn == detail::LoadTurn::refused) state->throwOverloaded(key, call);
       start.entry = std::move(waiter->entry);
       start.lead = std::move(waiter->lead);
       if (start.lead && !state->isJoinable(start.lead)) start.lead = {};  // changed since it was handed on
-      hit = detail::Counted::no;
+      read = detail::Counted::no;
     }
     if (start.entry) {
-      if (!state->verify(start.entry, hit)) continue;
-      co_return detail::decodeEntry<T>(*state, start.entry);
+      if (!state->verify(start.entry, call, read)) continue;
+      T found = detail::decodeEntry<T>(*state, start.entry, call);
+      state->finished(call);
+      co_return found;
     }
     if (!start.lead) continue;
     std::optional<T> value;
-    if constexpr (detail::IsAwaitable<Loaded>::value) {
+    if constexpr (AwaitedValue<Loaded>::isAwaitable) {
       value.emplace(co_await loader());
     } else {
       value.emplace(loader());
     }
     detail::StoreWrite write =
         detail::withEncoded(*value, [&](ByteView bytes) { return state->prepareLoaded(key, bytes, ttl); });
-    state->finishLoad(start.lead, std::move(write));
+    state->finishLoad(start.lead, std::move(write), call);
     co_return std::move(*value);
   }
 }
@@ -42,9 +46,9 @@ template <class T, class Change>
 asio::awaitable<T> AsyncMemoryStore::runUpdate(State state, std::string key, Change change, Ttl ttl) {
   for (unsigned attempt = 0; attempt < detail::StoreState::updateAttempts; ++attempt) {
     if (attempt > 0) co_await state->environment().sleepFor(Duration::zero());  // let the others finish
-    const detail::StoreRead read = state->read(key);
+    detail::StoreRead read = state->read(key);
     if (!read.entry) detail::StoreState::throwNotFound(key);
-    T value = detail::decodeEntry<T>(*state, read.entry);
+    T value = detail::decodeEntry<T>(*state, read.entry, read.call);
     std::invoke(change, value);
     detail::StoreWrite write = detail::encodeWrite(*state, key, value, ttl);
     if (!state->writeIfSame(std::move(write), read.entry)) continue;

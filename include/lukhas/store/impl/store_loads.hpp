@@ -6,7 +6,7 @@
 namespace lukhas::detail {
 
 // Looks and joins under one mutex: between "not there" and "nobody loads it" no load can begin or end.
-inline LoadStart StoreState::beginLoad(std::string_view key, Counted counted) {
+inline LoadStart StoreState::beginLoad(std::string_view key, StoreCall& call, Counted counted) {
   const std::uint64_t hash = cache_.hashOf(key);
   const TimePoint now = environment_.now();
   LoadStart start;
@@ -17,10 +17,12 @@ inline LoadStart StoreState::beginLoad(std::string_view key, Counted counted) {
     requireOpen();
     CacheEntry* const entry = findLive(key, hash, now, news);
     if (counted == Counted::yes) {
-      (void)figures_.call(now);
+      figures_.call(now);
       figures_.read(entry != nullptr);
     }
     if (entry) {
+      // The time of a load is its loader's: only what was found at the first look is measured.
+      call = {now, counted == Counted::yes && figures_.isSample(), call.failed};
       cache_.touch(*entry);
       start.entry = CacheEntryRef(*entry);
       return start;
@@ -32,7 +34,7 @@ inline LoadStart StoreState::beginLoad(std::string_view key, Counted counted) {
   return start;
 }
 
-inline void StoreState::finishLoad(LoadLead& lead, StoreWrite write) {
+inline void StoreState::finishLoad(LoadLead& lead, StoreWrite write, StoreCall& call) {
   const CacheEntryRef entry = write.entry;
   const TimePoint now = environment_.now();
   LoadWaiters waiters;
@@ -42,7 +44,7 @@ inline void StoreState::finishLoad(LoadLead& lead, StoreWrite write) {
     Load& load = lead.load();
     if (!load.over) {
       const bool fits = cache_.fits(1, entry->charge());
-      if (!fits) figures_.error();
+      if (!fits) errorOf(call);
       if (load.attached && fits) {
         stamp(*entry, endOf(write.ttl, now));
         put(std::move(write.entry), now, news);
@@ -65,7 +67,7 @@ inline void StoreState::abandonLoad(const std::shared_ptr<Load>& load) noexcept 
     const std::lock_guard lock(mutex_);
     if (load->over) return;
     if (load->attached && !load->waiters.empty()) {
-      told = LoadBoard::handOn(*load, LoadLead(shared_from_this(), load));
+      told = loads_.handOn(*load, LoadLead(shared_from_this(), load));
     } else {
       told = loads_.end(*load, LoadTurn::again);
     }
@@ -90,14 +92,14 @@ inline asio::awaitable<std::shared_ptr<LoadWaiter>> StoreState::waitForTurn(std:
     bool joined = false;
     {
       const std::lock_guard lock(owner->mutex_);
-      joined = LoadBoard::join(*awaited, node);
+      joined = owner->loads_.join(*awaited, node);
     }
     if (!joined) self->resume();
   };
   auto onCancel = [owner, awaited, self] {
     LoadWaiters left;  // outlives the lock
     const std::lock_guard lock(owner->mutex_);
-    left = LoadBoard::leave(*awaited, *self);
+    left = owner->loads_.leave(*awaited, *self);
     return !left.empty();
   };
   co_await waiter->wait(arm, onCancel);

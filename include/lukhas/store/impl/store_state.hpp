@@ -69,6 +69,15 @@ inline void StoreState::throwConflict(std::string_view key) {
               std::move(details));
 }
 
+inline void StoreState::throwOverloaded(std::string_view key, StoreCall& call) {
+  countError(call);
+  nlohmann::json details{{"key", printableKey(key)}, {"maximum", options_.maxWaiters}};
+  throw Error(StoreErrc::overloaded,
+              fmt::format("\"{}\" is being loaded, and {} callers wait for loaders already",
+                          printableKey(key), options_.maxWaiters),
+              std::move(details));
+}
+
 inline CacheEntry* StoreState::findLive(std::string_view key, std::uint64_t hash, TimePoint now,
                                         StoreNews& news) {
   CacheEntry* const entry = cache_.find(key, hash);
@@ -88,7 +97,8 @@ inline StoreRead StoreState::read(std::string_view key) {
     StoreNews news(signals_);
     const std::lock_guard lock(mutex_);
     requireOpen();
-    read.call.measured = figures_.call(read.call.began);
+    figures_.call(read.call.began);
+    read.call.measured = figures_.isSample();
     CacheEntry* const entry = findLive(key, hash, read.call.began, news);
     figures_.read(entry != nullptr);
     if (entry) {
@@ -96,11 +106,11 @@ inline StoreRead StoreState::read(std::string_view key) {
       read.entry = CacheEntryRef(*entry);
     }
   }
-  if (read.entry && !verify(read.entry, Counted::yes)) read.entry = {};
+  if (read.entry && !verify(read.entry, read.call, Counted::yes)) read.entry = {};
   return read;
 }
 
-inline std::vector<CacheEntryRef> StoreState::readAll(const NameList& keys) {
+inline StoreBatchRead StoreState::readAll(const NameList& keys) {
   for (const std::string& key : keys) requireKey(key);
   std::vector<CacheEntryRef> found(keys.size());
   StoreCall call{environment_.now()};
@@ -108,7 +118,8 @@ inline std::vector<CacheEntryRef> StoreState::readAll(const NameList& keys) {
     StoreNews news(signals_);
     const std::lock_guard lock(mutex_);
     requireOpen();
-    call.measured = figures_.call(call.began);
+    figures_.call(call.began);
+    call.measured = figures_.isSample();
     for (std::size_t i = 0; i < keys.size(); ++i) {
       CacheEntry* const entry = findLive(keys[i], cache_.hashOf(keys[i]), call.began, news);
       figures_.read(entry != nullptr);
@@ -118,19 +129,23 @@ inline std::vector<CacheEntryRef> StoreState::readAll(const NameList& keys) {
     }
   }
   for (CacheEntryRef& entry : found) {
-    if (entry && !verify(entry, Counted::yes)) entry = {};
+    if (entry && !verify(entry, call, Counted::yes)) entry = {};
   }
-  finished(call);
-  return found;
+  return {std::move(found), call};
 }
 
-inline bool StoreState::verify(const CacheEntryRef& entry, Counted hit) {
-  if (entry->intact()) return true;
+inline bool StoreState::verify(const CacheEntryRef& entry, StoreCall& call, Counted read) {
+  if (entry->intact()) {
+    if (read == Counted::yes) figures_.hit();
+    return true;
+  }
   StoreNews news(signals_);
   const std::lock_guard lock(mutex_);
-  hit == Counted::yes ? figures_.hitWasDamaged() : figures_.damaged();
+  if (read == Counted::yes) figures_.foundDamaged();
+  errorOf(call);
+  if (cache_.find(entry->key(), entry->hash()) != entry.get()) return false;
   recorder(news)(*entry, EvictionCause::corrupted);
-  if (cache_.find(entry->key(), entry->hash()) == entry.get()) cache_.remove(*entry);
+  cache_.remove(*entry);
   followFront();
   return false;
 }
@@ -184,7 +199,8 @@ inline void StoreState::write(StoreWrite write) {
     StoreNews news(signals_);
     const std::lock_guard lock(mutex_);
     requireOpen();
-    call.measured = figures_.call(call.began);
+    figures_.call(call.began);
+    call.measured = figures_.isSample();
     stamp(*entry, endOf(write.ttl, call.began));
     put(std::move(write.entry), call.began, news);
     loads_.invalidate(entry->key());
@@ -224,7 +240,8 @@ inline void StoreState::writeAll(std::vector<CacheEntryRef> entries, Ttl ttl) {
     StoreNews news(signals_);
     const std::lock_guard lock(mutex_);
     requireOpen();
-    call.measured = figures_.call(call.began);
+    figures_.call(call.began);
+    call.measured = figures_.isSample();
     for (const CacheEntryRef& entry : kept) stamp(*entry, endOf(ttl, call.began));
     if (!kept.empty()) cache_.put(entries, call.began, recorder(news));
     for (const CacheEntryRef& entry : kept) loads_.invalidate(entry->key());
@@ -236,19 +253,23 @@ inline void StoreState::writeAll(std::vector<CacheEntryRef> entries, Ttl ttl) {
 inline bool StoreState::writeIfVersion(StoreWrite write, Version expected) {
   const CacheEntryRef entry = write.entry;
   StoreCall call{environment_.now()};
+  bool written = false;
   {
     StoreNews news(signals_);
     const std::lock_guard lock(mutex_);
     requireOpen();
-    call.measured = figures_.call(call.began);
+    figures_.call(call.began);
+    call.measured = figures_.isSample();
     const CacheEntry* const present = findLive(entry->key(), entry->hash(), call.began, news);
-    if ((present ? present->version : Version{}) != expected) return false;
-    stamp(*entry, endOf(write.ttl, call.began));
-    put(std::move(write.entry), call.began, news);
-    loads_.invalidate(entry->key());
+    written = (present ? present->version : Version{}) == expected;
+    if (written) {
+      stamp(*entry, endOf(write.ttl, call.began));
+      put(std::move(write.entry), call.began, news);
+      loads_.invalidate(entry->key());
+    }
   }
   finished(call);
-  return true;
+  return written;
 }
 
 inline bool StoreState::writeIfSame(StoreWrite write, const CacheEntryRef& seen) {
@@ -277,7 +298,8 @@ std::size_t StoreState::eraseEach(const Keys& keys) {
     StoreNews news(signals_);
     const std::lock_guard lock(mutex_);
     requireOpen();
-    call.measured = figures_.call(call.began);
+    figures_.call(call.began);
+    call.measured = figures_.isSample();
     for (const auto& key : keys) {
       if (CacheEntry* const entry = findLive(key, cache_.hashOf(key), call.began, news)) {
         cache_.remove(*entry);
@@ -306,15 +328,15 @@ inline void StoreState::finished(const StoreCall& call) {
   figures_.time(taken);
 }
 
-inline void StoreState::countError() {
+inline void StoreState::countError(StoreCall& call) {
   const std::lock_guard lock(mutex_);
-  figures_.error();
+  errorOf(call);
 }
 
 inline void StoreState::countRefusal() {
   const TimePoint now = environment_.now();
   const std::lock_guard lock(mutex_);
-  (void)figures_.call(now);
+  figures_.call(now);
   figures_.error();
 }
 

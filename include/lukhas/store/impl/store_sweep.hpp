@@ -1,6 +1,8 @@
 // StoreState: the active sweep of what expired.
 #pragma once
 
+#include <new>
+
 #include "lukhas/store/detail/store_state.hpp"
 
 namespace lukhas::detail {
@@ -21,7 +23,7 @@ inline void StoreState::stop() {
 
 // The alarm is set for the sweep that will find something, not for each one: a store whose entries live for
 // an hour sleeps for an hour, and an empty store has no alarm.
-inline void StoreState::followFront() {
+inline void StoreState::followFront() noexcept {
   if (!started_ || sweeping_ || closed_) return;
   const std::optional<TimePoint> next = cache_.nextExpiry();
   timer_->follow(next ? std::optional(sweepTimeFor(*next)) : std::nullopt);
@@ -58,9 +60,14 @@ inline void StoreState::sweepSlice() {
     more = next && *next <= sweepUntil_;
   }
   if (more) {
-    environment_.post([weak = weak_from_this()] {
-      if (const std::shared_ptr<StoreState> state = weak.lock()) state->sweepSlice();
-    });
+    try {
+      environment_.post([weak = weak_from_this()] {
+        if (const std::shared_ptr<StoreState> state = weak.lock()) state->sweepSlice();
+      });
+    } catch (const std::bad_alloc&) {  // the rest is a sweep of its own, whose time has come already
+      sweeping_ = false;
+      followFront();
+    }
     return;
   }
   sweeping_ = false;

@@ -49,8 +49,8 @@ class EntrySchedule {
   [[nodiscard]] bool empty() const noexcept { return table_.empty(); }
   [[nodiscard]] bool contains(std::string_view key) const { return table_.find(key) != table_.end(); }
 
-  // Begins a life of the key; an earlier one, expired or not, ends without a word. When memory runs out, the
-  // key is not registered.
+  // Begins a life of the key; an earlier one, expired or not, ends without a word. Without memory it throws
+  // std::bad_alloc, and nothing has changed.
   void put(std::string_view key, std::string_view type, const TtlRules& rules, Duration ttl, TimePoint now);
   // False when there is none.
   bool erase(std::string_view key);
@@ -99,27 +99,29 @@ class EntrySchedule {
 
 inline void EntrySchedule::put(std::string_view key, std::string_view type, const TtlRules& rules,
                                Duration ttl, TimePoint now) {
+  // What can fail comes first; from the last of it on, every step is done without memory.
+  std::string ownType(type);
+  active_.makeRoom();
+  if (rules.expiringSoonWindow > Duration::zero()) warnings_.makeRoom();
   auto found = table_.find(key);
   if (found == table_.end()) found = table_.try_emplace(std::string(key)).first;
+
   TtlEntry& entry = found->second;
-  try {
-    if (warnings_.contains(entry)) warnings_.erase(entry);
-    if (ended_.contains(entry)) ended_.erase(entry);
-    entry.key = &found->first;
-    entry.type = type;
-    entry.rules = &rules;
-    entry.ttl = ttl;
-    entry.expiresAt = Environment::saturatingAdd(now, ttl);
-    if (active_.contains(entry)) {
-      active_.update(entry, entry.expiresAt);
-    } else {
-      active_.push(entry, entry.expiresAt);
-    }
+  if (ended_.contains(entry)) ended_.erase(entry);
+  entry.key = &found->first;
+  entry.type = std::move(ownType);
+  entry.rules = &rules;
+  entry.ttl = ttl;
+  entry.expiresAt = Environment::saturatingAdd(now, ttl);
+  if (active_.contains(entry)) {
+    active_.update(entry, entry.expiresAt);
+  } else {
+    active_.push(entry, entry.expiresAt);
+  }
+  if (rules.expiringSoonWindow > Duration::zero()) {
     startWarning(entry, TimePoint::min());
-  } catch (...) {
-    unlink(entry);
-    table_.erase(found);
-    throw;
+  } else if (warnings_.contains(entry)) {
+    warnings_.erase(entry);
   }
 }
 

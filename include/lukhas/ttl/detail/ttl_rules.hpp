@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "lukhas/core/histogram.hpp"
 #include "lukhas/core/quoted_text.hpp"
 #include "lukhas/core/option_check.hpp"
 #include "lukhas/ttl/ttl_error.hpp"
@@ -19,10 +20,6 @@ namespace lukhas::detail {
 
 inline constexpr std::size_t maxTtlKeyBytes = 256;
 inline constexpr std::size_t maxTtlTypeBytes = 64;
-
-[[nodiscard]] inline double toMs(Duration duration) noexcept {
-  return std::chrono::duration<double, std::milli>(duration).count();
-}
 
 struct TtlRules {
   Duration defaultTtl;
@@ -44,9 +41,9 @@ struct TtlRules {
     nlohmann::json details;
     details["key"] = cleanText(key);
     details["type"] = cleanText(type);
-    details["ttlMs"] = toMs(ttl);
-    details["minimumMs"] = toMs(minTtl);
-    details["maximumMs"] = toMs(maxTtl);
+    details["ttlMs"] = toMilliseconds(ttl);
+    details["minimumMs"] = toMilliseconds(minTtl);
+    details["maximumMs"] = toMilliseconds(maxTtl);
     throw Error(TtlErrc::ttl_out_of_range,
                 fmt::format("the entry {} cannot live for {}; allowed is {} to {}", quotedText(key),
                             optionText(ttl), optionText(minTtl), optionText(maxTtl)),

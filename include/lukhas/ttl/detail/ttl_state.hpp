@@ -20,6 +20,7 @@
 #include "lukhas/async/environment.hpp"
 #include "lukhas/async/front_timer.hpp"
 #include "lukhas/core/health.hpp"
+#include "lukhas/core/histogram.hpp"
 #include "lukhas/core/signal.hpp"
 #include "lukhas/ttl/detail/entry_schedule.hpp"
 #include "lukhas/ttl/detail/ttl_argument_check.hpp"
@@ -97,9 +98,9 @@ class TtlState : public std::enable_shared_from_this<TtlState> {
     return worker == Worker::run ? running_ : !closed_;
   }
   void beginRun(TimePoint now, bool isSweep) noexcept;
-  void endRun();
-  void countSweep(TimePoint begun);
-  void followTimers();
+  void endRun() noexcept;
+  void countSweep(TimePoint begun) noexcept;
+  void followTimers() noexcept;
 
   const Environment environment_;
   const TtlRuleBook rules_;
@@ -142,7 +143,7 @@ inline Duration TtlState::registerEntry(std::string_view key, std::optional<Dura
   if (entries_.empty()) nextSweep_ = Environment::saturatingAdd(now, sweepInterval_);
   entries_.put(key, type, rules, granted, now);
   ++registered_;
-  grantedMs_ += toMs(granted);
+  grantedMs_ += toMilliseconds(granted);
   followTimers();
   return granted;
 }
@@ -296,30 +297,31 @@ inline void TtlState::workOnRun() {
     environment_.post([weak = weak_from_this()] {
       if (const std::shared_ptr<TtlState> self = weak.lock()) self->workOnRun();
     });
-  } catch (...) {  // no memory: no entry is lost, and the interval tries again
+  } catch (...) {  // no memory: no entry is lost, and the next tick tries again
     const std::lock_guard lock(mutex_);
     run_.reset();
+    followTimers();
     throw;
   }
 }
 
 inline void TtlState::beginRun(TimePoint now, bool isSweep) noexcept { run_ = Run{now, isSweep}; }
 
-inline void TtlState::endRun() {
+inline void TtlState::endRun() noexcept {
   if (run_->isSweep) countSweep(run_->begun);
   run_.reset();
   followTimers();
 }
 
-inline void TtlState::countSweep(TimePoint begun) {
+inline void TtlState::countSweep(TimePoint begun) noexcept {
   using std::chrono::milliseconds;
   ++sweeps_;
-  sweepMs_ += toMs(environment_.now() - begun);
+  sweepMs_ += toMilliseconds(environment_.now() - begun);
   lastSweepAt_ = std::chrono::duration_cast<milliseconds>(environment_.wallNow().time_since_epoch()).count();
 }
 
 // Nothing is armed while there is nothing to do. During a run its end follows the front again.
-inline void TtlState::followTimers() {
+inline void TtlState::followTimers() noexcept {
   if (!running_) return;
   interval_->follow(entries_.empty() ? std::nullopt : std::optional(nextSweep_));
   if (!run_) front_->follow(entries_.next());
@@ -351,8 +353,8 @@ inline HealthReport TtlState::health() const {
   const std::lock_guard lock(mutex_);
   const std::optional<Duration> overdue = entries_.overdue(environment_.now());
   if (overdue) {
-    const double lateMs = toMs(*overdue);
-    const double limitMs = toMs(sweepInterval_);
+    const double lateMs = toMilliseconds(*overdue);
+    const double limitMs = toMilliseconds(sweepInterval_);
     if (!running_) {
       health.report("not_running",
                     fmt::format("the engine is not started, and expired entries wait for {:.0f} ms", lateMs),
