@@ -57,12 +57,29 @@ class SimulatedLane final : public WorldLane {
   static void schedule(const std::shared_ptr<State>& state) {
     if (state->scheduled || state->jobs->size() == 0) return;
     state->scheduled = true;
-    state->loop->push([state] {
+    state->loop->push(Step(state));
+  }
+
+  // One that is dropped was in a life that ended, and its jobs end with it: when they own the lane, by way of
+  // their callers, nobody else would drop them.
+  class Step {
+   public:
+    explicit Step(std::shared_ptr<State> state) noexcept : state_(std::move(state)) {}
+    Step(Step&&) noexcept = default;
+    Step& operator=(Step&&) = delete;
+    ~Step() {
+      if (state_) state_->jobs->dropAll();
+    }
+    void operator()() {
+      const std::shared_ptr<State> state = std::exchange(state_, {});
       state->scheduled = false;
       if (UniqueFunction<void()> job = state->jobs->takeFirst()) job();
       schedule(state);
-    });
-  }
+    }
+
+   private:
+    std::shared_ptr<State> state_;
+  };
 
   std::shared_ptr<State> state_;
 };

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "lukhas/sim/simulation.hpp"
 #include "lukhas/store/detail/store_access.hpp"
 #include "support/catch.hpp"
@@ -30,7 +32,7 @@ struct Small {
 
   void fill(int from, int to, std::size_t bytes) {
     for (int i = from; i < to; ++i) {
-      store.trySet("k" + std::to_string(i), std::string(bytes, 'x'));
+      store.trySet(fmt::format("k{}", i), std::string(bytes, 'x'));
       REQUIRE(store.getMetrics().totalSize <= mebibyte);
     }
   }
