@@ -5,8 +5,8 @@
 
 #include "support/catch.hpp"
 
-using lukhas::detail::allocatedBytes;
-using lukhas::detail::allocationBound;
+using lukhas::allocatedBytes;
+using lukhas::allocationBound;
 using lukhas::detail::CacheEntry;
 using lukhas::detail::CacheEntryRef;
 
@@ -14,7 +14,7 @@ TEST_CASE("an entry holds its key and value in one block", "[store]") {
   const CacheEntryRef entry = CacheEntry::make("key", 7, lukhas::asBytes("value"));
   CHECK(entry->key() == "key");
   CHECK(lukhas::asText(entry->value()) == "value");
-  CHECK(entry->hash() == 7);
+  CHECK(entry->keyHash == 7);
   CHECK(entry->charge() >= CacheEntry::bytesFor(3, 5));
   CHECK(CacheEntry::make("k", 7, {})->value().empty());
 }

@@ -11,9 +11,10 @@
 #include <utility>
 
 #include "lukhas/async/world.hpp"
+#include "lukhas/core/allocated_bytes.hpp"
 #include "lukhas/core/bytes.hpp"
 #include "lukhas/core/expiry_heap.hpp"
-#include "lukhas/store/detail/allocated_bytes.hpp"
+#include "lukhas/core/key_table.hpp"
 #include "lukhas/store/entry_info.hpp"
 
 namespace lukhas::detail {
@@ -23,7 +24,7 @@ class CacheEntryRef;
 // Header, key and value lie one behind the other. Key and value never change, so that they are read without
 // the store's mutex by whoever holds a CacheEntryRef; all other fields belong to the store, under its mutex,
 // from the moment when the entry is put into it.
-class CacheEntry : public ExpiryHook {
+class CacheEntry : public ExpiryHook, public KeyHook {
  public:
   CacheEntry(const CacheEntry&) = delete;
   CacheEntry& operator=(const CacheEntry&) = delete;
@@ -37,7 +38,6 @@ class CacheEntry : public ExpiryHook {
 
   [[nodiscard]] std::string_view key() const noexcept { return {asText(content()).data(), keyBytes_}; }
   [[nodiscard]] ByteView value() const noexcept { return content().subspan(keyBytes_); }
-  [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
   // What the block takes of the allocator.
   [[nodiscard]] std::size_t charge() const noexcept { return charge_; }
   // Whether key and value are the bytes that make() was given.
@@ -49,7 +49,6 @@ class CacheEntry : public ExpiryHook {
     data[bit / 8] ^= std::byte{1} << (bit % 8);
   }
 
-  CacheEntry* nextInBucket = nullptr;
   CacheEntry* newer = nullptr;
   CacheEntry* older = nullptr;
   TimePoint expiresAt{};  // TimePoint::max(): never
@@ -59,7 +58,7 @@ class CacheEntry : public ExpiryHook {
   friend class CacheEntryRef;
 
   CacheEntry(std::size_t keyBytes, std::size_t valueBytes, std::uint64_t hash) noexcept
-      : hash_(hash), valueBytes_(valueBytes), keyBytes_(keyBytes) {}
+      : KeyHook(hash), valueBytes_(valueBytes), keyBytes_(keyBytes) {}
   ~CacheEntry() = default;
 
   [[nodiscard]] ByteView content() const noexcept {
@@ -67,7 +66,6 @@ class CacheEntry : public ExpiryHook {
   }
 
   std::atomic<std::uint32_t> references_ = 1;
-  std::uint64_t hash_;
   std::uint64_t checksum_ = 0;
   std::size_t valueBytes_;
   std::size_t keyBytes_;

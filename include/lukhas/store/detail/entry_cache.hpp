@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "lukhas/core/expiry_heap.hpp"
+#include "lukhas/core/key_table.hpp"
 #include "lukhas/store/detail/cache_entry.hpp"
 #include "lukhas/store/detail/cache_order.hpp"
-#include "lukhas/store/detail/cache_table.hpp"
 #include "lukhas/store/store_events.hpp"
 
 namespace lukhas::detail {
@@ -46,7 +46,7 @@ class EntryCache {
   // Whether so many entries that take so much can be put in, whatever is there now. The same for all threads.
   [[nodiscard]] bool fits(std::size_t entries, std::size_t charge) const noexcept {
     const std::size_t overhead =
-        heapCharge(std::max(smallestHeap, 4 * entries) * heapItemBytes) + CacheTable::memoryBound(entries);
+        heapCharge(std::max(smallestHeap, 4 * entries) * heapItemBytes) + Table::memoryBound(entries);
     return overhead <= maxBytes_ && charge <= maxBytes_ - overhead;
   }
 
@@ -64,7 +64,7 @@ class EntryCache {
     heap_.erase(entry);
     order_.remove(entry);
     table_.erase(entry);
-    if (heap_.empty()) heap_.clear();
+    if (heap_.empty()) releaseArrays();
     blockBytes_ -= entry.charge();
     CacheEntryRef::drop(&entry);
   }
@@ -110,7 +110,7 @@ class EntryCache {
     std::size_t listed = 0;
     std::size_t charged = 0;
     for (const CacheEntry* entry = order_.oldest(); entry; entry = entry->newer, ++listed) {
-      if (find(entry->key(), entry->hash()) != entry) return false;
+      if (find(entry->key(), entry->keyHash) != entry) return false;
       if (!heap_.contains(*entry) || heap_.timeOf(*entry) != entry->expiresAt) return false;
       charged += entry->charge();
     }
@@ -119,9 +119,16 @@ class EntryCache {
   }
 
  private:
+  using Table = KeyTable<CacheEntry>;
   using Heap = ExpiryHeap<CacheEntry, TimePoint>;
   static constexpr std::size_t heapItemBytes = 24;  // time, sequence number, pointer
   static constexpr std::size_t smallestHeap = 64;   // the heap's array does not shrink below
+
+  // Precondition: there are no entries.
+  void releaseArrays() noexcept {
+    heap_.clear();
+    table_.release();
+  }
 
   // What a put() comes to.
   struct Change {
@@ -150,7 +157,7 @@ class EntryCache {
     Change change;
     for (const CacheEntryRef& entry : fresh) {
       change.addedBytes += entry->charge();
-      CacheEntry* old = find(entry->key(), entry->hash());
+      CacheEntry* old = find(entry->key(), entry->keyHash);
       if (old && old->expiresAt <= now) {
         gone(std::as_const(*old), EvictionCause::expired);
         remove(*old);
@@ -194,6 +201,7 @@ class EntryCache {
       while (pushed-- > 0) {
         if (!fresh[pushed]->older) heap_.erase(*fresh[pushed]);
       }
+      if (heap_.empty()) releaseArrays();
       throw;
     }
   }
@@ -221,7 +229,7 @@ class EntryCache {
 
   std::size_t maxBytes_;
   std::uint64_t seed_;
-  CacheTable table_;
+  Table table_;
   CacheOrder order_;
   Heap heap_;
   std::size_t blockBytes_ = 0;

@@ -143,7 +143,7 @@ inline bool StoreState::verify(const CacheEntryRef& entry, StoreCall& call, Coun
   const std::lock_guard lock(mutex_);
   if (read == Counted::yes) figures_.foundDamaged();
   errorOf(call);
-  if (cache_.find(entry->key(), entry->hash()) != entry.get()) return false;
+  if (cache_.find(entry->key(), entry->keyHash) != entry.get()) return false;
   recorder(news)(*entry, EvictionCause::corrupted);
   cache_.remove(*entry);
   followFront();
@@ -260,7 +260,7 @@ inline bool StoreState::writeIfVersion(StoreWrite write, Version expected) {
     requireOpen();
     figures_.call(call.began);
     call.measured = figures_.isSample();
-    const CacheEntry* const present = findLive(entry->key(), entry->hash(), call.began, news);
+    const CacheEntry* const present = findLive(entry->key(), entry->keyHash, call.began, news);
     written = (present ? present->version : Version{}) == expected;
     if (written) {
       stamp(*entry, endOf(write.ttl, call.began));
@@ -278,7 +278,7 @@ inline bool StoreState::writeIfSame(StoreWrite write, const CacheEntryRef& seen)
   StoreNews news(signals_);
   const std::lock_guard lock(mutex_);
   requireOpen();
-  const CacheEntry* const present = findLive(entry->key(), entry->hash(), now, news);
+  const CacheEntry* const present = findLive(entry->key(), entry->keyHash, now, news);
   if (!present || present != seen.get()) return false;
   stamp(*entry, write.ttl ? endOf(write.ttl, now) : present->expiresAt);
   put(std::move(write.entry), now, news);

@@ -9,7 +9,7 @@
 #include <malloc.h>
 #endif
 
-namespace lukhas::detail {
+namespace lukhas {
 
 // glibc keeps 8 bytes in front of a block, 16 in front of one that is mapped by itself.
 inline constexpr std::size_t blockHeaderBytes = 16;
@@ -35,4 +35,4 @@ inline constexpr std::size_t blockHeaderBytes = 16;
 #endif
 }
 
-}  // namespace lukhas::detail
+}  // namespace lukhas
