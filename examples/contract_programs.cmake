@@ -1,6 +1,7 @@
 # The programs here that fix the shape of the public interface. They are built and run against the installed
 # package, unchanged. Where ../shared/contract is at hand, a test sees that the copies are the same.
 set(LUKHAS_CONTRACT_PROGRAMS
+  lock
   preserver
   simulated_test
   store

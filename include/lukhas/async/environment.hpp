@@ -40,6 +40,8 @@ class Environment {
   [[nodiscard]] Environment on(asio::any_io_executor executor) const { return {std::move(executor), world_}; }
 
   [[nodiscard]] TimePoint now() const noexcept { return world_->now(); }
+  // The same clock read in a quarter of the time: at most 10 ms behind now(), never ahead of it.
+  [[nodiscard]] TimePoint coarseNow() const noexcept { return world_->coarseNow(); }
   [[nodiscard]] WallTime wallNow() const noexcept { return world_->wallNow(); }
   // 64 random bits; not for secrets.
   [[nodiscard]] std::uint64_t random() const noexcept { return world_->random(); }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <ctime>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -153,6 +154,14 @@ class RealLane final : public WorldLane {
 class RealWorld final : public World {
  public:
   TimePoint now() const noexcept override { return std::chrono::steady_clock::now(); }
+#if defined(CLOCK_MONOTONIC_COARSE)
+  // steady_clock is CLOCK_MONOTONIC there, and this is its value at the kernel's latest tick.
+  TimePoint coarseNow() const noexcept override {
+    timespec time{};
+    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &time) != 0) return now();
+    return TimePoint(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
+  }
+#endif
   WallTime wallNow() const noexcept override { return std::chrono::system_clock::now(); }
   std::uint64_t random() noexcept override {
     return splitMix64(counter_.fetch_add(0x9E3779B97F4A7C15U, std::memory_order_relaxed));

@@ -12,6 +12,7 @@
 #include "lukhas/async/world.hpp"
 #include "lukhas/core/metrics.hpp"
 #include "lukhas/core/option_check.hpp"
+#include "lukhas/lock/lock_scope.hpp"
 
 namespace lukhas {
 
@@ -44,9 +45,18 @@ struct AsyncLockOptions {
 struct AcquireOptions {
   // How long to wait instead of AsyncLockOptions::timeout. Zero: do not wait. 0 to 24 h.
   std::optional<Duration> timeout = std::nullopt;
+  // The task on whose behalf the lock is asked for, so that a circle of tasks is found at once: see
+  // LockScope. It is looked at by the call and need not outlive it. Null: no task in particular.
+  const LockScope* scope = nullptr;
   // Who holds the lock, as warnings and errors shall name it. Copied by the call, so the text need not
-  // outlive it. Empty: nobody in particular.
-  std::string_view holder = {};
+  // outlive it. Empty: the label of the scope, if there is one.
+  std::string_view label = {};
+};
+
+// Of a call that never waits.
+struct TryAcquireOptions {
+  const LockScope* scope = nullptr;  // as in AcquireOptions
+  std::string_view label = {};       // as in AcquireOptions
 };
 
 struct LockMetrics {
@@ -57,6 +67,7 @@ struct LockMetrics {
   double avgWaitMs = 0;
   double maxWaitMs = 0;
   std::uint64_t deadlocksDetected = 0;
+  std::uint64_t circlesRefused = 0;
 
   template <class Visitor>
   void visit(Visitor&& visitor) const {
@@ -66,7 +77,9 @@ struct LockMetrics {
     visitor(counter("totalTimeouts", totalTimeouts, "requests that timed out"));
     visitor(gauge("avgWaitMs", avgWaitMs, "mean wait before a grant in milliseconds"));
     visitor(gauge("maxWaitMs", maxWaitMs, "longest wait before a grant in milliseconds"));
-    visitor(counter("deadlocksDetected", deadlocksDetected, "locks that were held longer than heldWarning"));
+    visitor(counter("deadlocksDetected", deadlocksDetected,
+                    "requests that would have closed a circle, and locks held longer than heldWarning"));
+    visitor(counter("circlesRefused", circlesRefused, "requests that would have closed a circle"));
   }
   [[nodiscard]] nlohmann::json toJson() const { return metricsToJson(*this); }
 };

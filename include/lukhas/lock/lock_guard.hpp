@@ -4,10 +4,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
-#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "lukhas/lock/detail/lock_hold.hpp"
 #include "lukhas/lock/detail/lock_owner.hpp"
 #include "lukhas/lock/fencing_token.hpp"
 
@@ -23,57 +24,63 @@ class [[nodiscard]] LockGuard {
  public:
   // Holds nothing: not valid, no key.
   LockGuard() = default;
-  LockGuard(std::weak_ptr<detail::LockOwner> owner, std::string key, FencingToken token) noexcept
-      : owner_(std::move(owner)), key_(std::move(key)), token_(token) {}
-  LockGuard(LockGuard&& other) noexcept
-      : owner_(std::exchange(other.owner_, {})),
-        key_(std::exchange(other.key_, {})),
-        token_(std::exchange(other.token_, {})) {}
+  LockGuard(std::shared_ptr<detail::LockOwner> owner, detail::LockHoldPtr hold) noexcept
+      : owner_(std::move(owner)), hold_(std::move(hold)) {}
+  LockGuard(LockGuard&& other) noexcept = default;
   LockGuard& operator=(LockGuard&& other) noexcept {
     if (this != &other) {
       release();
-      owner_ = std::exchange(other.owner_, {});
-      key_ = std::exchange(other.key_, {});
-      token_ = std::exchange(other.token_, {});
+      owner_ = std::move(other.owner_);
+      hold_ = std::move(other.hold_);
     }
     return *this;
   }
   ~LockGuard() { release(); }
 
   // Whether the lock is still held by this guard.
-  [[nodiscard]] bool valid() const noexcept {
-    const std::shared_ptr<detail::LockOwner> owner = owner_.lock();
-    return owner && owner->isHeldWith(key_, token_);
-  }
-  // Both can be read after the release, too.
-  [[nodiscard]] const std::string& key() const noexcept { return key_; }
-  [[nodiscard]] FencingToken token() const noexcept { return token_; }
+  [[nodiscard]] bool valid() const noexcept { return owner_ && owner_->isHeld(*hold_); }
+
+  // These can be read after the release, too.
+  [[nodiscard]] std::string_view key() const noexcept { return hold_ ? hold_->key() : std::string_view(); }
+  [[nodiscard]] FencingToken token() const noexcept { return hold_ ? hold_->token : FencingToken(); }
 
   // Earlier than the destructor; repeating it does nothing.
   void release() noexcept {
-    if (const auto owner = std::exchange(owner_, {}).lock()) owner->release(key_, token_);
+    if (const std::shared_ptr<detail::LockOwner> owner = std::move(owner_)) owner->release(*hold_);
   }
 
+  // Turns an exclusive hold into a shared one without letting go in between, with the same token: the shared
+  // requests at the front of the queue are granted. A shared hold stays one. False when it is not valid().
+  bool downgrade() noexcept { return owner_ && owner_->downgrade(*hold_); }
+
  private:
-  std::weak_ptr<detail::LockOwner> owner_;  // empty: released, or never held
-  std::string key_;
-  FencingToken token_;
+  friend class MultiLockGuard;
+
+  std::shared_ptr<detail::LockOwner> owner_;  // null: released, or never held
+  detail::LockHoldPtr hold_;                  // null only when it never held, or was moved from
 };
 
 // Several locks that were granted together, held until the guard is destroyed or release()d. Move-only;
-// written AsyncLock::MultiGuard.
+// written AsyncLock::MultiGuard. Otherwise as a LockGuard.
 class [[nodiscard]] MultiLockGuard {
  public:
   // Holds nothing: not valid.
   MultiLockGuard() = default;
-  explicit MultiLockGuard(std::vector<LockGuard> guards) noexcept : guards_(std::move(guards)), held_(true) {}
-  MultiLockGuard(MultiLockGuard&& other) noexcept
-      : guards_(std::exchange(other.guards_, {})), held_(std::exchange(other.held_, false)) {}
+  // Holds what is added, at most `capacity` locks. Throws std::bad_alloc.
+  MultiLockGuard(std::shared_ptr<detail::LockOwner> owner, std::size_t capacity) : owner_(std::move(owner)) {
+    holds_.reserve(capacity);
+  }
+  void add(detail::LockHoldPtr hold) noexcept { holds_.push_back(std::move(hold)); }
+  void add(LockGuard guard) noexcept {
+    guard.owner_.reset();
+    add(std::move(guard.hold_));
+  }
+  MultiLockGuard(MultiLockGuard&& other) noexcept = default;
   MultiLockGuard& operator=(MultiLockGuard&& other) noexcept {
     if (this != &other) {
       release();
-      guards_ = std::exchange(other.guards_, {});
-      held_ = std::exchange(other.held_, false);
+      owner_ = std::move(other.owner_);
+      holds_ = std::move(other.holds_);
     }
     return *this;
   }
@@ -82,22 +89,24 @@ class [[nodiscard]] MultiLockGuard {
   // Whether every one of the locks is still held. One that was forced free makes it false; the others are
   // held nevertheless, until the release.
   [[nodiscard]] bool valid() const noexcept {
-    return held_ && std::all_of(guards_.begin(), guards_.end(), [](const LockGuard& g) { return g.valid(); });
+    return owner_ && std::all_of(holds_.begin(), holds_.end(),
+                                 [this](const detail::LockHoldPtr& hold) { return owner_->isHeld(*hold); });
   }
   // Different keys that are held; 0 after the release.
-  [[nodiscard]] std::size_t size() const noexcept { return guards_.size(); }
-  // In the order of the keys.
-  [[nodiscard]] const std::vector<LockGuard>& guards() const noexcept { return guards_; }
+  [[nodiscard]] std::size_t size() const noexcept { return holds_.size(); }
+  // In the order of the keys. Precondition: index < size().
+  [[nodiscard]] std::string_view key(std::size_t index) const noexcept { return holds_[index]->key(); }
+  [[nodiscard]] FencingToken token(std::size_t index) const noexcept { return holds_[index]->token; }
 
   // All of them, the last key first.
   void release() noexcept {
-    held_ = false;
-    while (!guards_.empty()) guards_.pop_back();
+    if (const std::shared_ptr<detail::LockOwner> owner = std::move(owner_)) owner->releaseSeveral(holds_);
+    holds_.clear();
   }
 
  private:
-  std::vector<LockGuard> guards_;
-  bool held_ = false;  // tells none of no keys from released
+  std::shared_ptr<detail::LockOwner> owner_;  // null: released, or never held
+  std::vector<detail::LockHoldPtr> holds_;    // by key
 };
 
 }  // namespace lukhas

@@ -1,6 +1,7 @@
 #include "lukhas/lock/async_lock.hpp"
 
 #include <cstdlib>
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,7 @@ class Crowd {
 
   [[nodiscard]] bool mutualExclusion() const { return exclusive_; }
   [[nodiscard]] std::size_t ended() const { return ended_; }
+  [[nodiscard]] std::size_t refused() const { return refused_; }
   [[nodiscard]] std::size_t begun() const { return begun_; }
   [[nodiscard]] AsyncLock& locks() { return *locks_; }
   void destroyLocks() { locks_.reset(); }
@@ -60,46 +62,89 @@ class Crowd {
     return std::chrono::microseconds(chance_.below(maxMs * 1000));
   }
 
-  // With the guards held: nobody else has a valid guard of the same keys.
-  void enter(const std::string& key, const AsyncLock::Guard& guard) {
-    if (!guard.valid()) return;  // forced free while the grant was under way
-    if (inside_.contains(key) && inside_[key]->valid()) exclusive_ = false;
-    inside_[key] = &guard;
+  [[nodiscard]] bool holds(const std::string& key, lukhas::FencingToken token) const {
+    const std::vector<lukhas::LockHolder> holders = locks_->holders(key);
+    return std::any_of(holders.begin(), holders.end(),
+                       [token](const lukhas::LockHolder& holder) { return holder.token == token; });
   }
-  void leave(const std::string& key, const AsyncLock::Guard& guard) {
-    if (const auto found = inside_.find(key); found != inside_.end() && found->second == &guard) {
-      inside_.erase(found);
+  // With the key held: nobody else who came in and has not left holds it, unless both are shared.
+  void enter(std::string_view name, lukhas::FencingToken token, bool shared = false) {
+    const std::string key(name);
+    if (!holds(key, token)) return;  // forced free while the grant was under way
+    for (const auto& [other, otherShared] : inside_[key]) {
+      if (holds(key, other) && !(shared && otherShared)) exclusive_ = false;
     }
+    inside_[key][token] = shared;
   }
+  void leave(std::string_view key, lukhas::FencingToken token) { inside_[std::string(key)].erase(token); }
+  void enter(const AsyncLock::Guard& guard, bool shared = false) {
+    enter(guard.key(), guard.token(), shared);
+  }
+  void leave(const AsyncLock::Guard& guard) { leave(guard.key(), guard.token()); }
 
   Task one(lukhas::AcquireOptions options) {
-    const std::string key = keyOf(chance_.below(4));
-    const AsyncLock::Guard guard = co_await locks_->acquire(key, options);
-    enter(key, guard);
-    const Exit exit{[&] { leave(key, guard); }};
+    AsyncLock::Guard guard = co_await locks_->acquire(keyOf(chance_.below(4)), options);
+    enter(guard);
+    const Exit exit{[&] { leave(guard); }};
+    co_await env_.sleepFor(some(20));
+    if (!chance_.chance(300) || !guard.downgrade()) co_return;
+    leave(guard);
+    enter(guard, true);
+    co_await env_.sleepFor(some(20));
+  }
+  Task reading(lukhas::AcquireOptions options) {
+    const AsyncLock::Guard guard = co_await locks_->acquireShared(keyOf(chance_.below(4)), options);
+    enter(guard, true);
+    const Exit exit{[&] { leave(guard); }};
     co_await env_.sleepFor(some(20));
   }
   Task several(lukhas::AcquireOptions options) {
     std::vector<std::string> keys;
     for (std::uint64_t i = 0; i < 3; ++i) keys.push_back(keyOf(chance_.below(4)));
     const AsyncLock::MultiGuard all = co_await locks_->acquireMultiple(keys, options);
-    for (const AsyncLock::Guard& guard : all.guards()) enter(guard.key(), guard);
+    for (std::size_t i = 0; i < all.size(); ++i) enter(all.key(i), all.token(i));
     const Exit exit{[&] {
-      for (const AsyncLock::Guard& guard : all.guards()) leave(guard.key(), guard);
+      for (std::size_t i = 0; i < all.size(); ++i) leave(all.key(i), all.token(i));
     }};
     co_await env_.sleepFor(some(20));
+  }
+  // One after the other in any order: such tasks would wait in circles.
+  Task twoOfATask(lukhas::AcquireOptions options) {
+    const lukhas::LockScope scope{"task"};
+    options.scope = &scope;
+    const AsyncLock::Guard first = co_await locks_->acquire(keyOf(chance_.below(4)), options);
+    co_await env_.sleepFor(some(5));
+    const AsyncLock::Guard second = co_await locks_->acquire(keyOf(chance_.below(4)), options);
+    enter(first);
+    enter(second);
+    const Exit exit{[&] {
+      leave(first);
+      leave(second);
+    }};
+    co_await env_.sleepFor(some(20));
+  }
+  Task visit(lukhas::AcquireOptions options) {
+    switch (chance_.below(4)) {
+      case 0: return one(options);
+      case 1: return reading(options);
+      case 2: return twoOfATask(options);
+      default: return several(options);
+    }
   }
   Task work(std::size_t index) {
     ++begun_;
     const Count count{ended_};
     (void)co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
     while (workers_[index].rounds-- > 0) {
-      const lukhas::AcquireOptions options{.timeout = some(40), .holder = "worker"};
+      const lukhas::AcquireOptions options{.timeout = some(40), .label = "worker"};
       try {
-        asio::awaitable<void> visit = chance_.chance(600) ? one(options) : several(options);
-        co_await std::move(visit);
+        co_await visit(options);
       } catch (const lukhas::Error& error) {
-        if (error.code() != LockErrc::timeout) throw;
+        if (error.code() == LockErrc::deadlock_detected) {
+          ++refused_;
+        } else if (error.code() != LockErrc::timeout) {
+          throw;
+        }
       }
       if (chance_.chance(200)) (void)locks_->tryAcquire(keyOf(chance_.below(4)));
     }
@@ -128,17 +173,19 @@ class Crowd {
   lukhas::Simulation& world_;
   lukhas::Environment env_;
   lukhas::SplitMix chance_;
-  std::map<std::string, const AsyncLock::Guard*> inside_;
+  std::map<std::string, std::map<lukhas::FencingToken, bool>> inside_;  // and whether it is shared
   std::vector<Worker> workers_ = std::vector<Worker>(size);
   std::size_t begun_ = 0;
   std::size_t ended_ = 0;
   bool exclusive_ = true;
+  std::size_t refused_ = 0;
   std::optional<AsyncLock> locks_;
 };
 
 }  // namespace
 
 TEST_CASE("a crowd with time-outs and cancellations never shares a lock and leaves none behind", "[lock]") {
+  std::size_t refused = 0;
   for (std::uint64_t seed = 1; seed <= seeds(300); ++seed) {
     INFO("seed " << seed);
     lukhas::Simulation world{{.seed = seed}};
@@ -149,7 +196,10 @@ TEST_CASE("a crowd with time-outs and cancellations never shares a lock and leav
     const lukhas::LockMetrics metrics = crowd.locks().getMetrics();
     REQUIRE(metrics.activeLocks == 0);
     REQUIRE(metrics.waiting == 0);
+    REQUIRE(metrics.circlesRefused == crowd.refused());
+    refused += crowd.refused();
   }
+  CHECK(refused > 0);
 }
 
 TEST_CASE("workers that want several keys never wait for each other in a circle", "[lock]") {
@@ -213,12 +263,12 @@ TEST_CASE("destroying the lock at any step ends every coroutine", "[lock]") {
       ++begun;
       try {
         for (int round = 0; round < 5; ++round) {
-          if (!locks) throw lukhas::Error(LockErrc::closed, "gone");
+          if (!locks) throw lukhas::Error(LockErrc::lock_closed, "gone");
           const AsyncLock::MultiGuard all = co_await locks->acquireMultiple(keys);
           co_await env.sleepFor(1ms);
         }
       } catch (const lukhas::Error& error) {
-        REQUIRE(error.code() == LockErrc::closed);
+        REQUIRE(error.code() == LockErrc::lock_closed);
       }
       ++ended;
     };

@@ -1,18 +1,27 @@
-// Without memory for an alarm or a post.
+// What a lock keeps in memory, and what it does without any.
 #include "lukhas/lock/async_lock.hpp"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
+
 #include "lukhas/sim/simulation.hpp"
 #include "support/catch.hpp"
+#include "support/deep.hpp"
 #include "support/failing_world.hpp"
 
 namespace async_lock_memory_test {
 
 using namespace std::chrono_literals;
+using lukhas::AsyncLock;
 
 namespace {
 
@@ -55,6 +64,80 @@ TEST_CASE("time-outs come again with the next change after there was no memory a
   f.world.spawn(f.waitInVain());
   f.world.run();
   CHECK(f.timedOut == Times{5s, 5s});
+}
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+TEST_CASE("a million keys that were held and given back leave no memory behind", "[lock]") {
+  constexpr std::size_t keys = 1'000'000;
+  const auto inUse = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
+  lukhas::Simulation world;
+  AsyncLock locks{world.environment(), {.heldWarning = 0s}};
+  std::vector<std::optional<AsyncLock::Guard>> held(keys);
+  (void)locks.tryAcquire("the first key brings the table's first chunk");
+  world.run();
+
+  // Looked at together at the end, since looking takes memory, too.
+  const std::size_t baseline = inUse();
+  std::array<std::size_t, 2> full{};
+  std::array<std::size_t, 2> afterwards{};
+  for (std::size_t round = 0; round < 2; ++round) {
+    for (std::size_t i = 0; i < keys; ++i) held[i] = locks.tryAcquire("session:" + std::to_string(i));
+    full[round] = inUse();
+    // Each second one first, so that the table shrinks among keys that stay.
+    for (std::size_t i = 0; i < keys; i += 2) held[i].reset();
+    for (std::size_t i = 1; i < keys; i += 2) held[i].reset();
+    world.run();
+    afterwards[round] = inUse();
+  }
+  CHECK(std::min(full[0], full[1]) > baseline + keys * 100);
+  CHECK(afterwards[0] < baseline + 64 * 1024);  // the allocator's own cache counts as in use
+  CHECK(afterwards[1] == afterwards[0]);
+}
+
+TEST_CASE("keys that come and go one after the other need no memory between them", "[lock]") {
+  lukhas::Simulation world;
+  AsyncLock locks{world.environment(), {.heldWarning = 0s}};
+  (void)locks.tryAcquire("first");
+  const std::size_t baseline = mallinfo2().uordblks;
+  for (int i = 0; i < 100'000; ++i) (void)locks.tryAcquire("session:" + std::to_string(i));
+  CHECK(mallinfo2().uordblks == baseline);
+}
+
+#endif
+
+TEST_CASE("a very long queue is handed on and destroyed without recursion", "[lock]") {
+  // One release inside another would take more than a hundred bytes of stack each: not to be had so often.
+  const std::size_t waiters = test::runs(100'000, 1'000'000);
+  lukhas::Simulation world;
+  std::optional<AsyncLock> locks(std::in_place, world.environment(),
+                                 lukhas::AsyncLockOptions{.timeout = 1h, .maxWaiters = 2'000'000});
+  std::optional<AsyncLock::Guard> held = locks->tryAcquire("a");
+  std::size_t served = 0;
+  std::size_t closed = 0;
+  const auto wait = [&]() -> asio::awaitable<void> {
+    try {
+      const AsyncLock::Guard guard = co_await locks->acquire("a");
+      ++served;
+    } catch (const lukhas::Error& error) {
+      if (error.code() == lukhas::LockErrc::lock_closed) ++closed;
+    }
+  };
+  const auto fill = [&] {
+    for (std::size_t i = 0; i < waiters; ++i) world.spawn(wait());
+    world.runFor(0s);
+    CHECK(locks->waiters("a") == waiters);
+  };
+  fill();
+  held.reset();
+  world.runFor(0s);
+  CHECK(served == waiters);
+
+  held = locks->tryAcquire("a");
+  fill();
+  locks.reset();
+  world.run();
+  CHECK(closed == waiters);
 }
 
 }  // namespace async_lock_memory_test

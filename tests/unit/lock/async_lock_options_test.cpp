@@ -55,5 +55,5 @@ TEST_CASE("lock metrics have the promised names", "[lock]") {
   const char* const promised[] = {"activeLocks", "waiting",   "totalAcquired",    "totalTimeouts",
                                   "avgWaitMs",   "maxWaitMs", "deadlocksDetected"};
   for (const char* name : promised) CHECK(json.contains(name));
-  CHECK(json.size() == std::size(promised));
+  CHECK(json.size() >= std::size(promised));
 }

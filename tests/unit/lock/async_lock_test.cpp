@@ -184,11 +184,11 @@ TEST_CASE("tokens increase over all keys and over each way to be granted", "[loc
     REQUIRE(second.has_value());
     CHECK(second->token() > first.token());
     const AsyncLock::MultiGuard several = co_await f.locks.acquireMultiple({"d", "c"});
-    CHECK(several.guards()[0].token() > second->token());
-    CHECK(several.guards()[1].token() > several.guards()[0].token());
+    CHECK(several.token(0) > second->token());
+    CHECK(several.token(1) > several.token(0));
     first.release();
     const AsyncLock::Guard again = co_await f.locks.acquire("a");
-    CHECK(again.token() > several.guards()[1].token());
+    CHECK(again.token() > several.token(1));
   });
 }
 
@@ -231,9 +231,9 @@ TEST_CASE("several keys are taken once each in sorted order", "[lock]") {
   f.run([&]() -> Task {
     AsyncLock::MultiGuard several = co_await f.locks.acquireMultiple({"b", "a", "b", "c"});
     REQUIRE(several.size() == 3);
-    CHECK(several.guards()[0].key() == "a");
-    CHECK(several.guards()[1].key() == "b");
-    CHECK(several.guards()[2].key() == "c");
+    CHECK(several.key(0) == "a");
+    CHECK(several.key(1) == "b");
+    CHECK(several.key(2) == "c");
     CHECK(several.valid());
     several.release();
     CHECK(f.locks.getMetrics().activeLocks == 0);
@@ -329,7 +329,7 @@ TEST_CASE("a holder named by a temporary text is remembered", "[lock]") {
   f.run([&]() -> Task {
     auto call = [&] {
       const std::string name = "a name that does not fit into the string object";
-      return f.locks.acquire("a", {.holder = name});
+      return f.locks.acquire("a", {.label = name});
     }();
     const AsyncLock::Guard guard = co_await std::move(call);
     co_await errorOf(f.locks.acquire("a", {.timeout = 1s}), error);

@@ -2,8 +2,10 @@
 #include "lukhas/lock/async_lock.hpp"
 
 #include <array>
+#include <atomic>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <asio/detached.hpp>
@@ -73,7 +75,77 @@ struct Shared {
   }
 };
 
+// Readers and writers of one number, which must never change while somebody reads it.
+struct Page {
+  explicit Page(Shared& with) : shared(with) {}
+
+  Task write() {
+    for (int i = 0; i < rounds; ++i) {
+      AsyncLock::Guard guard = co_await shared.locks.acquire("page", {.timeout = 1h});
+      ++value;
+      if (i % 4 == 0 && guard.downgrade()) co_await look();
+    }
+  }
+  Task read() {
+    for (int i = 0; i < rounds; ++i) {
+      const AsyncLock::Guard guard = co_await shared.locks.acquireShared("page", {.timeout = 1h});
+      co_await look();
+    }
+  }
+  Task look() {
+    const int before = value;
+    co_await asio::post(asio::use_awaitable);
+    if (value != before) changedWhileRead = true;
+  }
+
+  Shared& shared;
+  int value = 0;
+  std::atomic<bool> changedWhileRead = false;
+};
+
+// Tasks that take two keys in either order: each wait that would never end is refused, and tried again.
+Task takeBoth(Shared& shared, std::string first, std::string second, std::atomic<int>& done) {
+  const lukhas::LockScope scope{first + " before " + second};
+  for (int i = 0; i < rounds / 4;) {
+    const AsyncLock::Guard one = co_await shared.locks.acquire(first, {.timeout = 1h, .scope = &scope});
+    try {
+      const AsyncLock::Guard two = co_await shared.locks.acquire(second, {.timeout = 1h, .scope = &scope});
+      ++i;
+      ++done;
+    } catch (const lukhas::Error& error) {
+      if (error.code() != lukhas::LockErrc::deadlock_detected) throw;
+    }
+  }
+}
+
 }  // namespace
+
+TEST_CASE("in many threads nothing changes while somebody reads it", "[lock]") {
+  Shared shared;
+  Page page(shared);
+  for (int worker = 0; worker < 3; ++worker) shared.spawn(page.write());
+  for (int worker = 0; worker < 6; ++worker) shared.spawn(page.read());
+  runWithFourThreads(shared.io);
+  CHECK(page.value == 3 * rounds);
+  CHECK_FALSE(page.changedWhileRead);
+  CHECK(shared.locks.getMetrics().activeLocks == 0);
+  CHECK(shared.locks.getMetrics().totalAcquired == 9U * rounds);
+  CHECK(shared.locks.checkInvariants());
+}
+
+TEST_CASE("tasks in many threads that would wait in a circle are refused and all come to their end",
+          "[lock]") {
+  Shared shared;
+  std::atomic<int> done = 0;
+  for (const auto& [first, second] : {std::pair("a", "b"), std::pair("b", "c"), std::pair("c", "a")}) {
+    for (int worker = 0; worker < 2; ++worker) shared.spawn(takeBoth(shared, first, second, done));
+  }
+  runWithFourThreads(shared.io);
+  CHECK(done == 6 * (rounds / 4));
+  CHECK(shared.locks.getMetrics().totalTimeouts == 0);
+  CHECK(shared.locks.getMetrics().activeLocks == 0);
+  CHECK(shared.locks.checkInvariants());
+}
 
 TEST_CASE("threads that share a lock never hold it at once", "[lock]") {
   Shared shared;

@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include <asio/bind_cancellation_slot.hpp>
-#include <asio/cancellation_signal.hpp>
+#include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/io_context.hpp>
 
 #include "lukhas/sim/simulation.hpp"
 #include "support/catch.hpp"
+#include "unit/lock/lock_attempt.hpp"
 
 namespace async_lock_waiting_test {
 
@@ -23,40 +23,8 @@ namespace {
 
 using Task = asio::awaitable<void>;
 
-// One call of acquire in a coroutine of its own, and how it ended.
-struct Attempt {
-  std::optional<AsyncLock::Guard> guard;
-  std::optional<lukhas::Error> error;
-  asio::cancellation_signal signal;
-
-  [[nodiscard]] bool waits() const { return !guard && !error; }
-  [[nodiscard]] bool cancelled() const {
-    return error && error->code() == make_error_code(asio::error::operation_aborted);
-  }
-  void cancel() { signal.emit(asio::cancellation_type::terminal); }
-
-  Task run(asio::awaitable<AsyncLock::Guard> call) {
-    try {
-      guard = co_await std::move(call);
-    } catch (const lukhas::Error& thrown) {
-      error = thrown;
-    }
-  }
-};
-
-struct Fixture {
-  explicit Fixture(lukhas::AsyncLockOptions options = {}) : locks(std::in_place, env, options) {}
-
-  void start(Attempt& attempt, const std::string& key, lukhas::AcquireOptions options = {}) {
-    asio::co_spawn(env.executor(), attempt.run(locks->acquire(key, options)),
-                   asio::bind_cancellation_slot(attempt.signal.slot(), [](std::exception_ptr) {}));
-    world.runFor(0s);
-  }
-
-  lukhas::Simulation world{{.seed = 5}};
-  lukhas::Environment env = world.environment();
-  std::optional<AsyncLock> locks;
-};
+using Attempt = lukhas::test::LockAttempt;
+using Fixture = lukhas::test::LockWorld;
 
 }  // namespace
 
@@ -87,7 +55,7 @@ TEST_CASE("the default time-out is that of the options", "[lock]") {
 
 TEST_CASE("the error of a time-out tells what was in the way", "[lock]") {
   Fixture f;
-  const auto held = f.locks->tryAcquire("a", "importer");
+  const auto held = f.locks->tryAcquire("a", {.label = "importer"});
   f.world.runFor(1s);
   Attempt first;
   Attempt second;
@@ -260,7 +228,7 @@ TEST_CASE("destroying the lock completes its waiters and makes its guards stale"
   f.world.run();
   REQUIRE(one.error);
   REQUIRE(two.error);
-  CHECK(one.error->code() == LockErrc::closed);
+  CHECK(one.error->code() == LockErrc::lock_closed);
   CHECK(f.world.elapsed() == 0s);
 }
 
@@ -284,7 +252,7 @@ TEST_CASE("a call that begins after the lock is gone is told so", "[lock]") {
   f.world.spawn(attempt.run(std::move(call)));
   f.world.run();
   REQUIRE(attempt.error);
-  CHECK(attempt.error->code() == LockErrc::closed);
+  CHECK(attempt.error->code() == LockErrc::lock_closed);
 }
 
 TEST_CASE("a granted coroutine that is destroyed before it resumes gives the lock back", "[lock]") {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
 #include "lukhas/sim/simulation.hpp"
@@ -25,7 +26,7 @@ struct Fixture {
   // Waits for the key and holds it for a while; a time-out ends it.
   Task visit(std::string key, lukhas::Duration timeout, lukhas::Duration hold) {
     try {
-      const AsyncLock::Guard guard = co_await locks->acquire(key, {.timeout = timeout, .holder = "visitor"});
+      const AsyncLock::Guard guard = co_await locks->acquire(key, {.timeout = timeout, .label = "visitor"});
       co_await env.sleepFor(hold);
     } catch (const lukhas::Error&) {
     }
@@ -43,7 +44,7 @@ struct Fixture {
 
 TEST_CASE("a lock held too long is reported once with all that is known of it", "[lock]") {
   Fixture f;
-  const auto held = f.locks->tryAcquire("a", "importer");
+  const auto held = f.locks->tryAcquire("a", {.label = "importer"});
   f.world.runFor(9s);
   f.world.spawn(f.visit("a", 5s, 0s));
   f.world.runFor(1s - 1ns);

@@ -1,6 +1,7 @@
 #include "lukhas/lock/lock_guard.hpp"
 
-#include <map>
+#include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -11,31 +12,40 @@ namespace lock_guard_test {
 
 using lukhas::FencingToken;
 using lukhas::LockGuard;
+using lukhas::LockMode;
 using lukhas::MultiLockGuard;
+using lukhas::detail::LockHold;
 
 namespace {
 
 // Remembers what was released, in order.
 struct Recorder final : lukhas::detail::LockOwner {
-  void release(const std::string& key, FencingToken token) noexcept override {
-    if (!isHeldWith(key, token)) return;
-    held.erase(key);
-    released.push_back(key);
+  void release(LockHold& hold) noexcept override {
+    if (!std::exchange(hold.held, false)) return;
+    released.emplace_back(hold.key());
   }
-  bool isHeldWith(const std::string& key, FencingToken token) const noexcept override {
-    const auto found = held.find(key);
-    return found != held.end() && found->second == token;
+  void releaseSeveral(std::span<const lukhas::detail::LockHoldPtr> holds) noexcept override {
+    for (std::size_t i = holds.size(); i-- > 0;) release(*holds[i]);
   }
-  std::map<std::string, FencingToken> held;
+  bool downgrade(LockHold& hold) noexcept override {
+    if (hold.held) hold.mode = LockMode::shared;
+    return hold.held;
+  }
+  bool isHeld(const LockHold& hold) const noexcept override { return hold.held; }
+
   std::vector<std::string> released;
 };
 
 struct Fixture {
   std::shared_ptr<Recorder> owner = std::make_shared<Recorder>();
+  LockHold* latest = nullptr;
 
   LockGuard grant(const std::string& key, std::uint64_t token) {
-    owner->held[key] = FencingToken(token);
-    return LockGuard(owner, key, FencingToken(token));
+    lukhas::detail::LockHoldPtr hold = LockHold::make(key, 7, LockMode::exclusive, "", nullptr);
+    hold->held = true;
+    hold->token = FencingToken(token);
+    latest = hold.get();
+    return LockGuard(owner, std::move(hold));
   }
 };
 
@@ -95,20 +105,34 @@ TEST_CASE("assigning to a guard releases what it held", "[lock]") {
   CHECK(guard.valid());
 }
 
-TEST_CASE("a guard may outlive its owner", "[lock]") {
+TEST_CASE("a guard keeps what it has to ask", "[lock]") {
   Fixture f;
   LockGuard guard = f.grant("a", 1);
+  const std::weak_ptr<Recorder> owner = f.owner;
   f.owner.reset();
-  CHECK_FALSE(guard.valid());
+  CHECK(guard.valid());
   guard.release();
+  CHECK(owner.expired());
+}
+
+TEST_CASE("a guard that is valid can be downgraded and a stale one cannot", "[lock]") {
+  Fixture f;
+  LockGuard guard = f.grant("a", 1);
+  CHECK(guard.downgrade());
+  CHECK(f.latest->mode == LockMode::shared);
+  CHECK(guard.token() == FencingToken(1));
+  guard.release();
+  CHECK_FALSE(guard.downgrade());
+  CHECK_FALSE(LockGuard().downgrade());
 }
 
 TEST_CASE("several locks are released together in reverse order", "[lock]") {
   Fixture f;
-  std::vector<LockGuard> guards;
-  for (const char* key : {"a", "b", "c"}) guards.push_back(f.grant(key, guards.size() + 1));
-  MultiLockGuard several(std::move(guards));
+  MultiLockGuard several(f.owner, 3);
+  for (const char* key : {"a", "b", "c"}) several.add(f.grant(key, several.size() + 1));
   CHECK(several.size() == 3);
+  CHECK(several.key(1) == "b");
+  CHECK(several.token(1) == FencingToken(2));
   CHECK(several.valid());
   several.release();
   CHECK(f.owner->released == std::vector<std::string>{"c", "b", "a"});
@@ -118,10 +142,9 @@ TEST_CASE("several locks are released together in reverse order", "[lock]") {
 
 TEST_CASE("one stale lock makes several invalid", "[lock]") {
   Fixture f;
-  std::vector<LockGuard> guards;
-  for (const char* key : {"a", "b"}) guards.push_back(f.grant(key, 1));
-  MultiLockGuard several(std::move(guards));
-  f.owner->held.erase("b");
+  MultiLockGuard several(f.owner, 2);
+  for (const char* key : {"a", "b"}) several.add(f.grant(key, 1));
+  f.latest->held = false;
   CHECK_FALSE(several.valid());
   CHECK(several.size() == 2);
   MultiLockGuard moved = std::move(several);

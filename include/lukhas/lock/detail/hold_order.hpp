@@ -1,27 +1,12 @@
-// LockEntry and HoldOrder: the keys that are held, longest first.
+// HoldOrder: all holds, longest first.
 #pragma once
 
-#include <cassert>
-#include <cstddef>
-#include <string>
+#include <algorithm>
 
 #include "lukhas/async/world.hpp"
-#include "lukhas/lock/detail/lock_request.hpp"
-#include "lukhas/lock/fencing_token.hpp"
+#include "lukhas/lock/detail/lock_hold.hpp"
 
 namespace lukhas::detail {
-
-// A key that is held. There is none for a key that is free.
-struct LockEntry {
-  const std::string* key = nullptr;  // in the table
-  FencingToken token;
-  TimePoint since;  // the beginning of the hold
-  std::string holder;
-  LockQueue waiters;
-
-  LockEntry* earlier = nullptr;
-  LockEntry* later = nullptr;
-};
 
 // All holds in the order in which they began. Each is reported after the same time, so the order of the
 // grants is that of the reports, and an intrusive list does what would otherwise need a heap: O(1), no
@@ -29,32 +14,32 @@ struct LockEntry {
 // is a beginning of the list.
 class HoldOrder {
  public:
-  void pushBack(LockEntry& entry) noexcept {
-    assert(!newest_ || newest_->since <= entry.since);
-    entry.earlier = newest_;
-    entry.later = nullptr;
-    (newest_ ? newest_->later : oldest_) = &entry;
-    newest_ = &entry;
-    if (!unreported_) unreported_ = &entry;
+  // Begins the hold. A clock that is read coarsely here and finely there may seem to go back by a little.
+  void pushBack(LockHold& hold, TimePoint now) noexcept {
+    hold.since = newest_ ? std::max(now, newest_->since) : now;
+    hold.earlier = newest_;
+    hold.later = nullptr;
+    (newest_ ? newest_->later : oldest_) = &hold;
+    newest_ = &hold;
+    if (!unreported_) unreported_ = &hold;
   }
-  void erase(LockEntry& entry) noexcept {
-    if (unreported_ == &entry) unreported_ = entry.later;
-    (entry.earlier ? entry.earlier->later : oldest_) = entry.later;
-    (entry.later ? entry.later->earlier : newest_) = entry.earlier;
-    entry.earlier = entry.later = nullptr;
+  void erase(LockHold& hold) noexcept {
+    if (unreported_ == &hold) unreported_ = hold.later;
+    (hold.earlier ? hold.earlier->later : oldest_) = hold.later;
+    (hold.later ? hold.later->earlier : newest_) = hold.earlier;
+    hold.earlier = hold.later = nullptr;
   }
-  void clear() noexcept { oldest_ = newest_ = unreported_ = nullptr; }
 
-  [[nodiscard]] const LockEntry* oldest() const noexcept { return oldest_; }
+  [[nodiscard]] LockHold* oldest() const noexcept { return oldest_; }
   // The oldest hold that was not reported yet.
-  [[nodiscard]] const LockEntry* unreported() const noexcept { return unreported_; }
+  [[nodiscard]] const LockHold* unreported() const noexcept { return unreported_; }
   // Precondition: unreported() is not null.
   void reportOne() noexcept { unreported_ = unreported_->later; }
 
  private:
-  LockEntry* oldest_ = nullptr;
-  LockEntry* newest_ = nullptr;
-  LockEntry* unreported_ = nullptr;
+  LockHold* oldest_ = nullptr;
+  LockHold* newest_ = nullptr;
+  LockHold* unreported_ = nullptr;
 };
 
 }  // namespace lukhas::detail

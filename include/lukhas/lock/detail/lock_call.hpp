@@ -6,6 +6,7 @@
 #include <concepts>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -18,25 +19,11 @@
 #include "lukhas/core/option_check.hpp"
 #include "lukhas/lock/async_lock_options.hpp"
 #include "lukhas/lock/detail/lock_failure.hpp"
+#include "lukhas/lock/detail/lock_hold.hpp"
 #include "lukhas/lock/detail/lock_state.hpp"
 #include "lukhas/lock/lock_guard.hpp"
 
 namespace lukhas::detail {
-
-// AcquireOptions with the holder's name copied, so that the call may begin later than it is written.
-struct LockTerms {
-  explicit LockTerms(const AcquireOptions& options) : timeout(options.timeout), holder(options.holder) {}
-
-  [[nodiscard]] Duration checkedTimeout(const AsyncLockOptions& defaults) const {
-    using namespace std::chrono_literals;
-    if (!timeout) return defaults.timeout;
-    requireOption("AsyncLock::acquire", "timeout", *timeout, 0s, 24h);
-    return *timeout;
-  }
-
-  std::optional<Duration> timeout;
-  std::string holder;
-};
 
 // clang-format off
 template <class F>
@@ -47,36 +34,64 @@ concept LockedFunction = std::invocable<std::decay_t<F>&> && std::constructible_
 template <class F>
 using LockedResult = typename AwaitedValue<std::invoke_result_t<std::decay_t<F>&>>::Type;
 
+// What AcquireOptions say, without what the call has copied already.
+[[nodiscard]] inline Duration checkedTimeout(const std::optional<Duration>& asked,
+                                             const AsyncLockOptions& defaults) {
+  using namespace std::chrono_literals;
+  if (!asked) return defaults.timeout;
+  requireOption("AsyncLock::acquire", "timeout", *asked, 0s, 24h);
+  return *asked;
+}
+
 // Static functions with the state as a parameter: a coroutine may begin, and go on, after its AsyncLock is
-// gone.
+// gone. The hold was made by the call, so that what the call was given need not live as long as the
+// coroutine.
 struct LockCall {
-  static asio::awaitable<LockGuard> acquire(std::shared_ptr<LockState> state, std::string key,
-                                            LockTerms terms) {
-    checkLockKey(key);
-    const Duration timeout = terms.checkedTimeout(state->options());
-    if (std::optional<LockGuard> free = state->tryTake(key, terms.holder)) co_return std::move(*free);
-    const TimePoint deadline = state->deadlineAfter(timeout);
-    co_return co_await LockState::waitFor(std::move(state), std::move(key), std::move(terms.holder), timeout,
-                                          deadline);
+  static asio::awaitable<LockGuard> acquire(std::shared_ptr<LockState> state, LockHoldPtr hold,
+                                            std::optional<Duration> asked) {
+    checkLockKey(hold->key());
+    const Duration timeout = checkedTimeout(asked, state->options());
+    if (state->tryTake(*hold)) co_return LockGuard(std::move(state), std::move(hold));
+    if (timeout == Duration::zero()) state->refuseNow(std::move(hold));
+    const auto waiter = std::make_shared<LockWaiter>(std::move(hold));
+    const TimePoint now = state->now();
+    co_await state->suspend(*waiter, now, Environment::saturatingAdd(now, timeout));
+    co_return waiter->take(timeout);
   }
 
-  static asio::awaitable<MultiLockGuard> acquireAll(std::shared_ptr<LockState> state, NameList list,
-                                                    LockTerms terms) {
+  static asio::awaitable<MultiLockGuard> acquireAll(std::shared_ptr<LockState> state,
+                                                    std::vector<LockHoldPtr> holds,
+                                                    std::optional<Duration> asked) {
+    for (const LockHoldPtr& hold : holds) checkLockKey(hold->key());
+    const Duration timeout = checkedTimeout(asked, state->options());
+    const TimePoint deadline = Environment::saturatingAdd(state->now(), timeout);
+    MultiLockGuard guard(state,
+                         holds.size());  // gives back what it has when one of the keys is not to be had
+    while (guard.size() < holds.size()) {
+      const std::span<LockHoldPtr> left = std::span(holds).subspan(guard.size());
+      const std::size_t taken = state->tryTakeSeveral(left);
+      for (LockHoldPtr& hold : left.first(taken)) guard.add(std::move(hold));
+      if (taken == left.size()) break;
+      if (timeout == Duration::zero()) state->refuseNow(std::move(left[taken]));
+      const auto waiter = std::make_shared<LockWaiter>(std::move(left[taken]));
+      co_await state->suspend(*waiter, state->now(), deadline);
+      guard.add(waiter->take(timeout));
+    }
+    co_return guard;
+  }
+
+  // One hold for each key, in sorted order.
+  [[nodiscard]] static std::vector<LockHoldPtr> makeHolds(const LockState& state, NameList list,
+                                                          const AcquireOptions& options) {
     std::vector<std::string> keys = std::move(list).names();
-    for (const std::string& key : keys) checkLockKey(key);
     std::sort(keys.begin(), keys.end());
     keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
-
-    const Duration timeout = terms.checkedTimeout(state->options());
-    const TimePoint deadline = state->deadlineAfter(timeout);
-    std::vector<LockGuard> guards;  // given back when one of the keys is not to be had
-    guards.reserve(keys.size());
+    std::vector<LockHoldPtr> holds;
+    holds.reserve(keys.size());
     for (const std::string& key : keys) {
-      std::optional<LockGuard> guard = state->tryTake(key, terms.holder);
-      if (!guard) guard = co_await LockState::waitFor(state, key, terms.holder, timeout, deadline);
-      guards.push_back(std::move(*guard));
+      holds.push_back(state.makeHold(key, LockMode::exclusive, options.label, options.scope));
     }
-    co_return MultiLockGuard(std::move(guards));
+    return holds;
   }
 
   // The function is kept here: a coroutine lambda's captures must outlive it.

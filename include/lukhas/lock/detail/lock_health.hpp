@@ -6,9 +6,9 @@
 #include <fmt/format.h>
 
 #include "lukhas/core/health.hpp"
+#include "lukhas/core/quoted_text.hpp"
 #include "lukhas/lock/async_lock_options.hpp"
 #include "lukhas/lock/detail/lock_table.hpp"
-#include "lukhas/core/quoted_text.hpp"
 #include "lukhas/lock/detail/timeout_rate.hpp"
 
 namespace lukhas::detail {
@@ -33,7 +33,7 @@ inline constexpr std::uint64_t fewestTimeouts = 5;
     const double limit = seconds(options.heldWarning);
     health.report("held_too_long",
                   fmt::format("{} locks are held for more than {} s; the longest is {}, for {:.1f} s",
-                              overdue.count, limit, quotedText(*overdue.longest->key), held),
+                              overdue.count, limit, quotedText(overdue.longest->key()), held),
                   held, limit);
   }
   return health;

@@ -1,19 +1,21 @@
 // LockOwner: what a guard knows of the AsyncLock that granted it.
 #pragma once
 
-#include <string>
+#include <span>
 
-#include "lukhas/lock/fencing_token.hpp"
+#include "lukhas/lock/detail/lock_request.hpp"
 
 namespace lukhas::detail {
 
-// A hold is named by its key and token, never by a pointer: the entry of a key goes away with its last
-// holder, while stale guards may still exist.
+// Each call takes the mutex of the AsyncLock; for a hold that is stale it does nothing and says so.
 class LockOwner {
  public:
   virtual ~LockOwner() = default;
-  virtual void release(const std::string& key, FencingToken token) noexcept = 0;
-  [[nodiscard]] virtual bool isHeldWith(const std::string& key, FencingToken token) const noexcept = 0;
+  virtual void release(LockHold& hold) noexcept = 0;
+  // The last of them first.
+  virtual void releaseSeveral(std::span<const LockHoldPtr> holds) noexcept = 0;
+  virtual bool downgrade(LockHold& hold) noexcept = 0;
+  [[nodiscard]] virtual bool isHeld(const LockHold& hold) const noexcept = 0;
 };
 
 }  // namespace lukhas::detail

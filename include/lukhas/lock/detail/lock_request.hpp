@@ -4,40 +4,51 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "lukhas/async/world.hpp"
 #include "lukhas/core/expiry_heap.hpp"
-#include "lukhas/lock/fencing_token.hpp"
 
 namespace lukhas::detail {
 
-struct LockEntry;
+struct LockHold;
+struct FreeLockHold {
+  void operator()(LockHold* hold) const noexcept;
+};
+using LockHoldPtr = std::unique_ptr<LockHold, FreeLockHold>;
 
-enum class LockOutcome : std::uint8_t { waiting, granted, timed_out, closed };
+enum class LockOutcome : std::uint8_t { waiting, granted, timed_out, cancelled, closed };
 
 // One request that has to wait. The table links it and decides about it; it does not own it.
 struct LockRequest : ExpiryHook {
-  LockRequest(std::string wanted, std::string wantedBy) noexcept
-      : key(std::move(wanted)), holder(std::move(wantedBy)) {}
+  explicit LockRequest(LockHoldPtr wanted) noexcept : hold(std::move(wanted)) {}
 
-  std::string key;
-  std::string holder;
-  TimePoint since;  // the beginning of the wait
+  LockHoldPtr hold;  // what it will be granted: key, mode, who asks
+  TimePoint since;   // the beginning of the wait
+  TimePoint deadline;
   LockOutcome outcome = LockOutcome::waiting;
 
-  // Granted:
-  FencingToken token;
   // Timed out: what was in the way.
   std::string blockedBy;
   Duration blockerHeld{};
   std::size_t otherWaiters = 0;
 
-  // While it is linked:
-  LockEntry* entry = nullptr;
+  // While it waits: its neighbours in the queue of its key, …
   LockRequest* previous = nullptr;
   LockRequest* next = nullptr;
+  // … those with the deadlines before and after its own: see DeadlineQueue, …
+  LockRequest* earlierDeadline = nullptr;
+  LockRequest* laterDeadline = nullptr;
+  std::uint64_t arrival = 0;
+  // … those of the same scope, …
+  LockRequest* previousOfScope = nullptr;
+  LockRequest* nextOfScope = nullptr;
+  // … and the marks of a search for a circle: see WaitGraph.
+  std::uint64_t searched = 0;
+  LockRequest* reachedFrom = nullptr;
+  LockRequest* nextToSearch = nullptr;
 };
 
 // An intrusive list, first come first served. Everything is O(1) and allocates nothing, so that the table can
@@ -46,11 +57,15 @@ struct LockRequest : ExpiryHook {
 class LockQueue {
  public:
   LockQueue() = default;
-  LockQueue(LockQueue&& other) noexcept
-      : first_(std::exchange(other.first_, nullptr)),
-        last_(std::exchange(other.last_, nullptr)),
-        size_(std::exchange(other.size_, 0)) {}
-  LockQueue& operator=(LockQueue&&) = delete;
+  LockQueue(LockQueue&& other) noexcept { *this = std::move(other); }
+  // Precondition: empty.
+  LockQueue& operator=(LockQueue&& other) noexcept {
+    assert(empty());
+    first_ = std::exchange(other.first_, nullptr);
+    last_ = std::exchange(other.last_, nullptr);
+    size_ = std::exchange(other.size_, 0);
+    return *this;
+  }
 
   [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }

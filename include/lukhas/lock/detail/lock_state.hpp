@@ -7,9 +7,10 @@
 #include <mutex>
 #include <new>
 #include <optional>
-#include <string>
+#include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <asio/awaitable.hpp>
 
@@ -20,9 +21,12 @@
 #include "lukhas/lock/async_lock_options.hpp"
 #include "lukhas/lock/deadlock_warning.hpp"
 #include "lukhas/lock/detail/lock_failure.hpp"
+#include "lukhas/lock/detail/lock_hold.hpp"
 #include "lukhas/lock/detail/lock_owner.hpp"
 #include "lukhas/lock/detail/lock_table.hpp"
+#include "lukhas/lock/detail/wait_graph.hpp"
 #include "lukhas/lock/lock_guard.hpp"
+#include "lukhas/lock/lock_scope.hpp"
 
 namespace lukhas::detail {
 
@@ -31,12 +35,22 @@ namespace lukhas::detail {
 struct LockWaiter final : LockRequest, Suspension {
   using LockRequest::LockRequest;
 
+  // What the wait came to. `timeout` is what led to its deadline.
+  [[nodiscard]] LockGuard take(Duration timeout) {
+    if (!circle.empty()) throwDeadlock(hold->key(), circle);
+    if (outcome == LockOutcome::timed_out) throwTimeout(*this, timeout);
+    if (outcome == LockOutcome::closed) throwClosed(hold->key());
+    return std::move(granted);
+  }
+
+  std::vector<WaitStep> circle;  // that the wait would have closed
   LockGuard granted;
   std::shared_ptr<LockWaiter> self;  // while the table links it
 };
 
 // Waiting coroutines hold it, and it holds them, until their outcome is decided; close() decides all that is
-// left, so that circle ends with the AsyncLock. Guards and timers only refer to it weakly.
+// left, so that circle ends with the AsyncLock. Guards hold it, too; what they hold after close() is empty.
+// Timers refer to it weakly.
 class LockState final : public LockOwner, public std::enable_shared_from_this<LockState> {
  public:
   static std::shared_ptr<LockState> make(Environment environment, const AsyncLockOptions& options) {
@@ -51,42 +65,78 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
 
   Signal<DeadlockWarning> onDeadlock;
 
-  // nullopt: somebody else holds the key. `key` is a valid one.
-  std::optional<LockGuard> tryTake(const std::string& key, std::string_view holder) {
-    std::string ownKey = key;
+  // Any text is taken as a key here: checkLockKey() comes with the first use of the hold.
+  [[nodiscard]] LockHoldPtr makeHold(std::string_view key, LockMode mode, std::string_view label,
+                                     const LockScope* scope) const {
+    return LockHold::make(key, table_.hashOf(key), mode, label, scope);
+  }
+
+  // False: somebody else holds the key. Its key is a valid one.
+  bool tryTake(LockHold& hold) {
     const std::lock_guard lock(mutex_);
-    if (closed_) throwClosed(key);
-    const FencingToken token = table_.take(key, holder, environment_.now());
-    if (token == FencingToken()) return std::nullopt;
+    if (closed_) throwClosed(hold.key());
+    if (table_.take(hold, environment_.coarseNow())) return false;
     watch();
-    return std::optional<LockGuard>(std::in_place, weak_from_this(), std::move(ownKey), token);
+    return true;
   }
 
-  // Waits until the deadline, which `timeout` led to. The key was not free a moment ago.
-  static asio::awaitable<LockGuard> waitFor(std::shared_ptr<LockState> state, std::string key,
-                                            std::string holder, Duration timeout, TimePoint deadline) {
-    if (timeout == Duration::zero()) state->refuseNow(key);
-    const auto waiter = std::make_shared<LockWaiter>(std::move(key), std::move(holder));
-    LockState* const locks = state.get();
-    LockWaiter* const waiting = waiter.get();
-    const auto arm = [locks, waiting, deadline] { locks->link(*waiting, deadline); };
-    const auto onCancel = [locks, waiting] { return locks->cancel(*waiting); };
-    co_await waiter->wait(arm, onCancel);
-    if (waiter->outcome == LockOutcome::timed_out) throwTimeout(*waiter, timeout);
-    if (waiter->outcome == LockOutcome::closed) throwClosed(waiter->key);
-    co_return std::move(waiter->granted);
-  }
-
-  void release(const std::string& key, FencingToken token) noexcept override { (void)end(key, token); }
-  bool forceRelease(std::string_view key) noexcept { return end(key, std::nullopt); }
-
-  bool isHeldWith(const std::string& key, FencingToken token) const noexcept override {
+  // Takes the first of the holds, as far as they are to be had; how many. Their keys are valid ones.
+  std::size_t tryTakeSeveral(std::span<const LockHoldPtr> holds) {
     const std::lock_guard lock(mutex_);
-    const LockEntry* const entry = table_.find(key);
-    return entry && entry->token == token;
+    std::size_t taken = 0;
+    try {
+      const TimePoint now = environment_.coarseNow();
+      while (taken < holds.size() && !closed_ && !table_.take(*holds[taken], now)) ++taken;
+    } catch (const std::bad_alloc&) {
+      if (taken == 0) throw;  // otherwise it comes again, when those that were taken have their guards
+    }
+    if (closed_) throwClosed(holds.front()->key());
+    watch();
+    return taken;
   }
 
-  // All waiters get LockErrc::closed; all guards become stale. Nothing of Asio's is kept.
+  // Suspends until the outcome is decided. `now` is the beginning of the wait. The state must live until then.
+  [[nodiscard]] asio::awaitable<void> suspend(LockWaiter& waiter, TimePoint now, TimePoint deadline) {
+    const auto arm = [this, &waiter, now, deadline] { link(waiter, now, deadline); };
+    const auto onCancel = [this, &waiter] { return cancel(waiter); };
+    return waiter.wait(arm, onCancel);
+  }
+
+  // For a request that is not to wait.
+  [[noreturn]] void refuseNow(LockHoldPtr hold) {
+    LockRequest request(std::move(hold));
+    {
+      const std::lock_guard lock(mutex_);
+      table_.refuse(request, environment_.now());
+    }
+    throwTimeout(request, Duration::zero());
+  }
+
+  void release(LockHold& hold) noexcept override {
+    change([&](auto& readTime, LockQueue& decided) { return table_.release(hold, readTime, decided); });
+  }
+  void releaseSeveral(std::span<const LockHoldPtr> holds) noexcept override {
+    change([&](auto& readTime, LockQueue& decided) {
+      bool any = false;
+      for (std::size_t i = holds.size(); i-- > 0;) any |= table_.release(*holds[i], readTime, decided);
+      return any;
+    });
+  }
+  bool forceRelease(std::string_view key) noexcept {
+    return change(
+        [&](auto& readTime, LockQueue& decided) { return table_.forceRelease(key, readTime, decided); });
+  }
+  bool downgrade(LockHold& hold) noexcept override {
+    return change(
+        [&](auto& readTime, LockQueue& decided) { return table_.downgrade(hold, readTime, decided); });
+  }
+
+  bool isHeld(const LockHold& hold) const noexcept override {
+    const std::lock_guard lock(mutex_);
+    return hold.held;
+  }
+
+  // All waiters get LockErrc::lock_closed; all guards become stale. Nothing of Asio's is kept.
   void close() noexcept {
     LockQueue ended;
     {
@@ -106,22 +156,20 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
   }
 
   [[nodiscard]] const AsyncLockOptions& options() const noexcept { return options_; }
-  [[nodiscard]] TimePoint deadlineAfter(Duration timeout) const noexcept {
-    return environment_.after(timeout);
-  }
+  [[nodiscard]] TimePoint now() const noexcept { return environment_.now(); }
 
  private:
   // Bounds what one tick does before it lets others run.
   static constexpr std::size_t perTick = 256;
 
   // With the coroutine suspended: takes the lock if it has become free, or waits in line.
-  void link(LockWaiter& waiter, TimePoint deadline) {
+  void link(LockWaiter& waiter, TimePoint now, TimePoint deadline) {
     const auto owner = std::static_pointer_cast<LockWaiter>(waiter.shared_from_this());
     std::exception_ptr refused;
     {
       const std::lock_guard lock(mutex_);
       try {
-        if (!decide(waiter, deadline)) {
+        if (!decide(waiter, now, deadline)) {
           waiter.self = owner;
           return;
         }
@@ -133,63 +181,54 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
   }
 
   // With the mutex held. False: the waiter is in line.
-  bool decide(LockWaiter& waiter, TimePoint deadline) {
+  bool decide(LockWaiter& waiter, TimePoint now, TimePoint deadline) {
     if (closed_) {
       waiter.outcome = LockOutcome::closed;
       return true;
     }
-    const TimePoint now = environment_.now();
-    const FencingToken token = table_.take(waiter.key, waiter.holder, now);
-    if (token != FencingToken()) {
-      waiter.outcome = LockOutcome::granted;
-      waiter.token = token;
-      waiter.granted = LockGuard(weak_from_this(), std::move(waiter.key), token);
-    } else {
-      if (table_.waiting() >= options_.maxWaiters) throwOverloaded(waiter.key, options_.maxWaiters);
-      table_.enqueue(waiter, now, deadline);
+    LockHold* const leader = table_.take(*waiter.hold, now);
+    if (!leader) {
+      deliver(waiter);
+      watch();
+      return true;
     }
+    if (table_.waiting() >= options_.maxWaiters) throwOverloaded(waiter.hold->key(), options_.maxWaiters);
+    waiter.circle = table_.enqueue(waiter, *leader, now, deadline);
     watch();
-    return token != FencingToken();
+    return !waiter.circle.empty();
   }
 
   bool cancel(LockWaiter& waiter) noexcept {
     std::shared_ptr<LockWaiter> owner;  // outlives the mutex
-    const std::lock_guard lock(mutex_);
-    if (!table_.cancel(waiter)) return false;
-    owner = std::move(waiter.self);
-    watch();
-    return true;
+    return change([&](auto& readTime, LockQueue& decided) {
+      if (!table_.cancel(waiter, readTime, decided)) return false;
+      owner = std::move(waiter.self);
+      return true;
+    });
   }
 
-  bool end(std::string_view key, std::optional<FencingToken> token) noexcept {
-    std::shared_ptr<LockWaiter> next;
+  // Calls change(readTime, decided) under the mutex; then whoever was granted because of it is resumed.
+  template <class Change>
+  bool change(Change&& change) noexcept {
+    const auto readTime = [this] { return environment_.now(); };
+    LockQueue decided;
     {
       const std::lock_guard lock(mutex_);
-      const LockTable::Release ended = table_.release(key, token, [this] { return environment_.now(); });
-      if (!ended.wasHeld) return false;
-      if (ended.next) {
-        next = ownerOf(*ended.next);
-        next->granted = LockGuard(weak_from_this(), std::move(next->key), next->token);
-      }
+      if (!change(readTime, decided)) return false;
+      deliverAll(decided);
       watch();
     }
-    if (next) next->resume();
+    resumeAll(decided);
     return true;
   }
 
-  [[noreturn]] void refuseNow(const std::string& key) {
-    LockRequest request(key, {});
-    {
-      const std::lock_guard lock(mutex_);
-      const TimePoint now = environment_.now();
-      table_.recordTimeout(now);
-      if (const LockEntry* const entry = table_.find(key)) {
-        request.blockedBy = entry->holder;
-        request.blockerHeld = now - entry->since;
-        request.otherWaiters = entry->waiters.size();
-      }
+  void deliverAll(const LockQueue& decided) noexcept {
+    for (LockRequest* request = decided.first(); request; request = request->next) {
+      if (request->outcome == LockOutcome::granted) deliver(static_cast<LockWaiter&>(*request));
     }
-    throwTimeout(request, Duration::zero());
+  }
+  void deliver(LockWaiter& waiter) noexcept {
+    waiter.granted = LockGuard(shared_from_this(), std::move(waiter.hold));
   }
 
   static void tick(LockState& state) {
@@ -207,12 +246,14 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
     state.watching_ = due ? Watching::armed : Watching::not_at_all;
   }
   void expire(TimePoint now) noexcept {
-    LockQueue expired;
+    LockQueue decided;
     {
       const std::lock_guard lock(mutex_);
-      if (!closed_) table_.expire(now, perTick, expired);
+      if (closed_) return;
+      table_.expire(now, perTick, decided);
+      deliverAll(decided);
     }
-    resumeAll(expired);
+    resumeAll(decided);
   }
   void report(TimePoint now) {
     for (std::size_t i = 0; i < perTick; ++i) {

@@ -5,247 +5,337 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <new>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "lukhas/core/bytes.hpp"
-#include "lukhas/core/expiry_heap.hpp"
 #include "lukhas/core/histogram.hpp"
+#include "lukhas/core/key_table.hpp"
 #include "lukhas/lock/async_lock_options.hpp"
 #include "lukhas/lock/deadlock_warning.hpp"
+#include "lukhas/lock/detail/deadline_queue.hpp"
 #include "lukhas/lock/detail/hold_order.hpp"
+#include "lukhas/lock/detail/lock_hold.hpp"
 #include "lukhas/lock/detail/lock_request.hpp"
 #include "lukhas/lock/detail/timeout_rate.hpp"
+#include "lukhas/lock/detail/wait_graph.hpp"
 
 namespace lukhas::detail {
 
-// A key is free and has no entry, or it is held and has one:
+// A key is free and nothing is known of it, or it is held exclusively by one hold or shared by several:
 //
-//   key    event                          next   effect
-//   free   take                           held   a new token
-//   held   take                           held   refused: the caller may enqueue
-//   held   enqueue                        held   waits behind all others of this key
-//   held   release, nobody waits          free   the entry is gone
-//   held   release, somebody waits        held   handed to the first, with a new token
-//   held   cancel or deadline of a waiter held   only that waiter is gone
-//   any    release with an older token    same   nothing: the guard was stale
+//   key        event                            next        effect
+//   free       take                             held        a new token
+//   shared     take shared, nobody waits        shared      a new token
+//   held       take otherwise                   same        refused: the caller may enqueue
+//   held       enqueue                          same        waits behind all others of this key
+//   held       a scope's request that closes    same        refused: the circle
+//              a circle
+//   exclusive  downgrade                        shared      all shared requests at the front are granted
+//   shared     release, others hold it too      shared
+//   held       the last release, nobody waits   free
+//   held       the last release, others wait    held        granted: the first, and with it, if it is shared,
+//                                                           all shared ones right behind
+//   held       a waiter gives up, or its        same        if it was the first and kept shared ones from a
+//              deadline has come                            shared key, they are granted
+//   any        release of a stale hold          same        nothing
 //
-// So nobody ever waits for a free key, and taking a free key overtakes nobody. The mutex, the clock, and
-// resuming those whom a release or a deadline concerns are the caller's business. `now` must not go back.
-// Everything is O(1), or O(log n) for n waiters with deadlines.
+// So nobody ever waits for a free key, and whoever takes a key overtakes nobody. The mutex, the clock, and
+// resuming those whom a change concerns are the caller's business: granted requests are appended to `decided`,
+// in their order, with their hold in them. `now` may go back by as much as clocks differ. Everything is O(1),
+// or O(log n) for n waiters with deadlines, for each request that is decided.
 class LockTable {
  public:
   LockTable(Duration heldWarning, std::uint64_t hashSeed)
-      : heldWarning_(heldWarning), entries_(0, KeyHash{hashSeed}) {}
+      : heldWarning_(heldWarning), hashSeed_(hashSeed), graph_(hashSeed) {}
   LockTable(const LockTable&) = delete;
   LockTable& operator=(const LockTable&) = delete;
 
-  // The token of the grant, or none when the key is held.
-  FencingToken take(const std::string& key, std::string_view holder, TimePoint now) {
-    const auto [place, isFree] = entries_.try_emplace(key);
-    if (!isFree) return {};
-    LockEntry& entry = place->second;
-    try {
-      entry.holder = holder;
-    } catch (...) {
-      entries_.erase(place);
-      throw;
-    }
-    entry.key = &place->first;
-    beginHold(entry, now);
-    recordGrant(Duration::zero(), now);
-    return entry.token;
+  // Any thread may call.
+  [[nodiscard]] std::uint64_t hashOf(std::string_view key) const noexcept {
+    return hash64(asBytes(key), hashSeed_);
   }
 
-  // Precondition: the key is held. Without memory it throws std::bad_alloc and changes nothing.
-  void enqueue(LockRequest& request, TimePoint now, TimePoint deadline) {
-    const auto place = entries_.find(request.key);
-    assert(place != entries_.end());
+  // Null: it is held now. Otherwise the leading hold of the key, which keeps it out, be it only because others
+  // wait already. Without memory it throws std::bad_alloc and changes nothing.
+  [[nodiscard]] LockHold* take(LockHold& hold, TimePoint now) {
+    LockHold* const leader = keys_.find(hold.key(), hold.keyHash);
+    if (leader && !(admits(*leader, hold.mode) && leader->waiters.empty())) return leader;
+    if (!leader) keys_.reserve(keys_.size() + 1);
+    if (hold.scope) graph_.enter(hold);
+    if (leader) {
+      joinHolders(*leader, hold);
+    } else {
+      keys_.insert(hold);
+      hold.leading = true;
+    }
+    beginHold(hold, now);
+    recordGrant(Duration::zero(), now);
+    return nullptr;
+  }
+
+  // Precondition: take() has just said that `leader` keeps its hold out. When the wait would close a circle of
+  // scopes, it returns the circle, and the request does not wait. Without memory it throws std::bad_alloc and
+  // changes nothing.
+  [[nodiscard]] std::vector<WaitStep> enqueue(LockRequest& request, LockHold& leader, TimePoint now,
+                                              TimePoint deadline) {
+    deadlines_.makeRoom();
+    if (request.hold->scope) graph_.enter(*request.hold);
     deadlines_.push(request, deadline);
     request.since = now;
-    request.entry = &place->second;
-    place->second.waiters.pushBack(request);
+    leader.waiters.pushBack(request);
+    graph_.beginWait(request);
+    if (!request.hold->scope) return {};
+    std::vector<WaitStep> circle;
+    try {
+      circle = graph_.findCircle(request, [this](const LockRequest& r) -> LockHold& { return leaderOf(r); });
+    } catch (const std::bad_alloc&) {
+      giveUp(request, leader);
+      throw;
+    }
+    if (circle.empty()) return {};
+    giveUp(request, leader);
+    ++circlesRefused_;
+    return circle;
   }
 
-  // False when it does not wait any more: its outcome was decided.
-  bool cancel(LockRequest& request) noexcept {
-    if (!request.entry) return false;
-    unlink(request);
+  // False when it does not wait any more: its outcome was decided. `readTime` is called when others are
+  // granted because of it.
+  template <class ReadTime>
+  bool cancel(LockRequest& request, ReadTime&& readTime, LockQueue& decided) noexcept {
+    if (request.outcome != LockOutcome::waiting) return false;
+    LockHold& leader = leaderOf(request);
+    giveUp(request, leader);
+    request.outcome = LockOutcome::cancelled;
+    grantFront(leader, readTime, decided);
     return true;
   }
 
-  struct Release {
-    bool wasHeld = false;         // by the hold that was meant
-    LockRequest* next = nullptr;  // who got the lock: to be resumed
-  };
-  // Ends the hold with that token, or whichever there is when no token is given. `readTime` is called when
-  // somebody waits.
+  // False when the hold is stale. `readTime` is called when somebody is granted.
   template <class ReadTime>
-  Release release(std::string_view key, std::optional<FencingToken> token, ReadTime&& readTime) noexcept {
-    const auto place = entries_.find(key);
-    if (place == entries_.end()) return {};
-    LockEntry& entry = place->second;
-    if (token && *token != entry.token) return {};
-    holds_.erase(entry);
-    if (entry.waiters.empty()) {
-      entries_.erase(place);
-      if (entries_.empty() && entries_.bucket_count() > keptBuckets) {
-        Entries(0, entries_.hash_function()).swap(entries_);
-      }
-      return {true, nullptr};
+  bool release(LockHold& hold, ReadTime&& readTime, LockQueue& decided) noexcept {
+    if (!hold.held) return false;
+    endHold(hold);
+    if (hold.nextHolder != &hold) {
+      LockHold& next = *hold.nextHolder;
+      if (hold.leading) lead(next, hold);
+      next.previousHolder = hold.previousHolder;
+      hold.previousHolder->nextHolder = &next;
+      hold.nextHolder = hold.previousHolder = &hold;
+    } else if (hold.waiters.empty()) {
+      keys_.erase(hold);
+      hold.leading = false;
+    } else {
+      LockRequest& first = *hold.waiters.first();
+      LockHold& next = *first.hold;
+      lead(next, hold);
+      grant(first, next, readTime(), decided);
+      grantFront(next, readTime, decided);
     }
-    return {true, &handOver(entry, readTime())};
+    return true;
+  }
+  // Makes all holds of the key stale. False when it was free.
+  template <class ReadTime>
+  bool forceRelease(std::string_view key, ReadTime&& readTime, LockQueue& decided) noexcept {
+    LockHold* const leader = keys_.find(key, hashOf(key));
+    if (!leader) return false;
+    while (leader->nextHolder != leader) release(*leader->nextHolder, readTime, decided);
+    return release(*leader, readTime, decided);
+  }
+  // An exclusive hold becomes a shared one, with the token that it has. False when the hold is stale.
+  template <class ReadTime>
+  bool downgrade(LockHold& hold, ReadTime&& readTime, LockQueue& decided) noexcept {
+    if (!hold.held) return false;
+    hold.mode = LockMode::shared;
+    if (hold.leading) grantFront(hold, readTime, decided);
+    return true;
   }
 
-  // Ends the waits whose deadline has come, at most `max`, and appends them to `expired`: to be resumed.
-  void expire(TimePoint now, std::size_t max, LockQueue& expired) noexcept {
-    deadlines_.popExpired(now, max, [&](LockRequest& request, TimePoint) {
-      LockEntry& entry = *std::exchange(request.entry, nullptr);
-      entry.waiters.erase(request);
+  // Ends the waits whose deadline has come, at most `max`, and appends them to `decided`, together with those
+  // that are granted because of it.
+  void expire(TimePoint now, std::size_t max, LockQueue& decided) noexcept {
+    for (; max > 0 && !deadlines_.empty() && deadlines_.front().deadline <= now; --max) {
+      LockRequest& request = deadlines_.front();
+      LockHold& leader = leaderOf(request);
+      giveUp(request, leader);
       request.outcome = LockOutcome::timed_out;
-      request.blockerHeld = now - entry.since;
-      request.otherWaiters = entry.waiters.size();
-      expired.pushBack(request);
+      noteBlocker(request, leader, now);
       recordTimeout(now);
-      try {
-        request.blockedBy = entry.holder;
-      } catch (const std::bad_alloc&) {
-        // The error then does not name the holder.
-      }
-    });
+      decided.pushBack(request);
+      const auto readTime = [now] { return now; };
+      grantFront(leader, readTime, decided);
+    }
   }
 
   // The next hold that is to be reported, if its time has come; each one once. Without memory it throws
   // std::bad_alloc, and the hold is still to be reported.
   std::optional<DeadlockWarning> nextWarning(TimePoint now) {
-    const LockEntry* const entry = holds_.unreported();
-    if (!entry || !isOverdue(*entry, now)) return std::nullopt;
-    std::optional<DeadlockWarning> warning(std::in_place, *entry->key, entry->holder, now - entry->since,
-                                           entry->waiters.size(), entry->token);
+    const LockHold* const hold = holds_.unreported();
+    if (!hold || !isOverdue(*hold, now)) return std::nullopt;
+    std::optional<DeadlockWarning> warning(
+        std::in_place, DeadlockWarning{std::string(hold->key()), hold->holder(), now - hold->since,
+                                       waiters(hold->key()), hold->token});
     holds_.reportOne();
-    ++deadlocksDetected_;
+    ++heldTooLong_;
     return warning;
   }
 
   // When expire() or nextWarning() is to be called next.
   [[nodiscard]] std::optional<TimePoint> nextDue() const noexcept {
     std::optional<TimePoint> due;
-    if (!deadlines_.empty()) due = deadlines_.frontTime();
-    const LockEntry* const oldest = heldWarning_ > Duration::zero() ? holds_.unreported() : nullptr;
+    if (!deadlines_.empty()) due = deadlines_.front().deadline;
+    const LockHold* const oldest = heldWarning_ > Duration::zero() ? holds_.unreported() : nullptr;
     if (oldest && (!due || oldest->since + heldWarning_ < *due)) due = oldest->since + heldWarning_;
     return due;
   }
 
-  // Ends everything: no key is held any more, and all waiters are appended to `ended`, to be resumed.
+  // Ends everything: all holds are stale, and all waiters are appended to `ended`, to be resumed.
   void close(LockQueue& ended) noexcept {
     while (!deadlines_.empty()) {
       LockRequest& request = deadlines_.front();
-      unlink(request);
+      giveUp(request, leaderOf(request));
       request.outcome = LockOutcome::closed;
       ended.pushBack(request);
     }
-    holds_.clear();
-    entries_.clear();
+    while (LockHold* const hold = holds_.oldest()) endHold(*hold);
+    keys_.release();
   }
 
   // A request that was refused without waiting, because its time-out is zero.
-  void recordTimeout(TimePoint now) noexcept {
-    ++totalTimeouts_;
-    recent_.timedOut(now);
+  void refuse(LockRequest& request, TimePoint now) noexcept {
+    recordTimeout(now);
+    if (const LockHold* const leader = find(request.hold->key())) noteBlocker(request, *leader, now);
   }
 
-  // Null when the key is free.
-  [[nodiscard]] const LockEntry* find(std::string_view key) const noexcept {
-    const auto place = entries_.find(key);
-    return place == entries_.end() ? nullptr : &place->second;
+  // The leading hold; null when the key is free.
+  [[nodiscard]] const LockHold* find(std::string_view key) const noexcept {
+    return keys_.find(key, hashOf(key));
+  }
+  [[nodiscard]] std::size_t waiters(std::string_view key) const noexcept {
+    const LockHold* const leader = find(key);
+    return leader ? leader->waiters.size() : 0;
   }
   [[nodiscard]] std::size_t waiting() const noexcept { return deadlines_.size(); }
-  [[nodiscard]] TimeoutRate::Counts recent(TimePoint now) const noexcept { return recent_.recent(now); }
+  // Of the key, in the order of their grants.
+  [[nodiscard]] std::vector<LockHolder> holders(std::string_view key, TimePoint now) const {
+    std::vector<LockHolder> all;
+    const LockHold* const leader = find(key);
+    if (!leader) return all;
+    const LockHold* hold = leader;
+    do {
+      all.push_back({hold->holder(), hold->mode, hold->token, std::max(now - hold->since, Duration::zero())});
+      hold = hold->nextHolder;
+    } while (hold != leader);
+    return all;
+  }
 
+  [[nodiscard]] TimeoutRate::Counts recent(TimePoint now) const noexcept { return recent_.recent(now); }
   struct Overdue {
     std::size_t count = 0;
-    const LockEntry* longest = nullptr;
+    const LockHold* longest = nullptr;
   };
   // The holds that last longer than heldWarning. O(count).
   [[nodiscard]] Overdue overdue(TimePoint now) const noexcept {
     Overdue found;
-    for (const LockEntry* entry = holds_.oldest(); entry && isOverdue(*entry, now); entry = entry->later) {
-      if (found.count++ == 0) found.longest = entry;
+    for (const LockHold* hold = holds_.oldest(); hold && isOverdue(*hold, now); hold = hold->later) {
+      if (found.count++ == 0) found.longest = hold;
     }
     return found;
   }
-
   [[nodiscard]] LockMetrics metrics() const noexcept {
-    return {.activeLocks = entries_.size(),
+    return {.activeLocks = keys_.size(),
             .waiting = deadlines_.size(),
             .totalAcquired = totalAcquired_,
             .totalTimeouts = totalTimeouts_,
             .avgWaitMs = totalAcquired_ == 0 ? 0 : waitSumMs_ / static_cast<double>(totalAcquired_),
             .maxWaitMs = toMilliseconds(maxWait_),
-            .deadlocksDetected = deadlocksDetected_};
+            .deadlocksDetected = circlesRefused_ + heldTooLong_,
+            .circlesRefused = circlesRefused_};
   }
 
   // For tests: O(n).
-  [[nodiscard]] bool checkInvariants() const noexcept {
-    std::size_t waiters = 0;
-    for (const auto& [key, entry] : entries_) {
-      if (entry.key != &key || entry.token == FencingToken() || entry.token > lastToken_) return false;
-      waiters += entry.waiters.size();
-      std::size_t linked = 0;
-      for (const LockRequest* r = entry.waiters.first(); r; r = r->next, ++linked) {
-        if (r->entry != &entry || r->outcome != LockOutcome::waiting || !deadlines_.contains(*r))
-          return false;
-      }
-      if (linked != entry.waiters.size()) return false;
-    }
-    std::size_t holds = 0;
-    for (const LockEntry* entry = holds_.oldest(); entry; entry = entry->later, ++holds) {
-      if (entry->later && entry->later->since < entry->since) return false;
-    }
-    return waiters == deadlines_.size() && holds == entries_.size() && deadlines_.checkInvariants();
-  }
+  [[nodiscard]] bool checkInvariants() const;
 
  private:
-  // So that a program that once held very many keys does not keep their buckets.
-  static constexpr std::size_t keptBuckets = 4096;
-
-  struct KeyHash {
-    using is_transparent = void;
-    std::uint64_t seed;
-    std::size_t operator()(std::string_view key) const noexcept { return hash64(asBytes(key), seed); }
-  };
-  // Nodes stay where they are when the table grows, so entries can be pointed at while they exist. Never
-  // iterated but in checkInvariants(): its order means nothing.
-  using Entries = std::unordered_map<std::string, LockEntry, KeyHash, std::equal_to<>>;
-
-  [[nodiscard]] bool isOverdue(const LockEntry& entry, TimePoint now) const noexcept {
-    return heldWarning_ > Duration::zero() && now - entry.since >= heldWarning_;
+  [[nodiscard]] static bool admits(const LockHold& leader, LockMode mode) noexcept {
+    return mode == LockMode::shared && leader.mode == LockMode::shared;
+  }
+  [[nodiscard]] bool isOverdue(const LockHold& hold, TimePoint now) const noexcept {
+    return heldWarning_ > Duration::zero() && now - hold.since >= heldWarning_;
+  }
+  [[nodiscard]] LockHold& leaderOf(const LockRequest& request) const noexcept {
+    LockHold* const leader = keys_.find(request.hold->key(), request.hold->keyHash);
+    assert(leader);  // nobody waits for a free key
+    return *leader;
   }
 
-  void beginHold(LockEntry& entry, TimePoint now) noexcept {
+  void beginHold(LockHold& hold, TimePoint now) noexcept {
     lastToken_ = FencingToken(lastToken_.value() + 1);
-    entry.token = lastToken_;
-    entry.since = now;
-    holds_.pushBack(entry);
+    hold.token = lastToken_;
+    hold.held = true;
+    holds_.pushBack(hold, now);
+    graph_.beginHold(hold);
   }
-  LockRequest& handOver(LockEntry& entry, TimePoint now) noexcept {
-    LockRequest& next = *entry.waiters.first();
-    unlink(next);
-    entry.holder = std::move(next.holder);
-    beginHold(entry, now);
-    recordGrant(now - next.since, now);
-    next.token = entry.token;
-    next.outcome = LockOutcome::granted;
-    return next;
+  void endHold(LockHold& hold) noexcept {
+    hold.held = false;
+    holds_.erase(hold);
+    graph_.endHold(hold);
   }
-  void unlink(LockRequest& request) noexcept {
+  static void joinHolders(LockHold& leader, LockHold& hold) noexcept {
+    hold.previousHolder = leader.previousHolder;
+    hold.nextHolder = &leader;
+    hold.previousHolder->nextHolder = &hold;
+    leader.previousHolder = &hold;
+  }
+  // Takes the key and its queue over.
+  void lead(LockHold& next, LockHold& former) noexcept {
+    keys_.replace(former, next);
+    next.waiters = std::move(former.waiters);
+    next.leading = true;
+    former.leading = false;
+  }
+
+  void unlink(LockRequest& request, LockHold& leader) noexcept {
+    leader.waiters.erase(request);
     deadlines_.erase(request);
-    std::exchange(request.entry, nullptr)->waiters.erase(request);
+    graph_.endWait(request);
+  }
+  void giveUp(LockRequest& request, LockHold& leader) noexcept {
+    unlink(request, leader);
+    graph_.leave(*request.hold);
+  }
+  // Precondition: the first in the queue, and the key's holds admit it.
+  void grant(LockRequest& request, LockHold& leader, TimePoint now, LockQueue& decided) noexcept {
+    LockHold& hold = *request.hold;
+    unlink(request, leader);
+    if (&hold != &leader) joinHolders(leader, hold);
+    beginHold(hold, now);
+    recordGrant(now - request.since, now);
+    request.outcome = LockOutcome::granted;
+    decided.pushBack(request);
+  }
+  // What the holds of the key admit now, from the front of the queue.
+  template <class ReadTime>
+  void grantFront(LockHold& leader, ReadTime&& readTime, LockQueue& decided) noexcept {
+    if (leader.waiters.empty() || !admits(leader, leader.waiters.first()->hold->mode)) return;
+    const TimePoint now = readTime();
+    while (!leader.waiters.empty() && admits(leader, leader.waiters.first()->hold->mode)) {
+      grant(*leader.waiters.first(), leader, now, decided);
+    }
+  }
+
+  static void noteBlocker(LockRequest& request, const LockHold& leader, TimePoint now) noexcept {
+    request.blockerHeld = std::max(now - leader.since, Duration::zero());
+    request.otherWaiters = leader.waiters.size();
+    try {
+      request.blockedBy = leader.holder();
+    } catch (const std::bad_alloc&) {
+      // The error then does not name the holder.
+    }
   }
   void recordGrant(Duration wait, TimePoint now) noexcept {
     ++totalAcquired_;
@@ -253,19 +343,61 @@ class LockTable {
     maxWait_ = std::max(maxWait_, wait);
     recent_.granted(now);
   }
+  void recordTimeout(TimePoint now) noexcept {
+    ++totalTimeouts_;
+    recent_.timedOut(now);
+  }
 
   Duration heldWarning_;
-  Entries entries_;
-  ExpiryHeap<LockRequest, TimePoint> deadlines_;  // of all that wait
-  HoldOrder holds_;
-  FencingToken lastToken_;
+  std::uint64_t hashSeed_;
+  KeyTable<LockHold> keys_;  // the leading hold of each key that is held
+  DeadlineQueue deadlines_;  // of all that wait
+  HoldOrder holds_;          // all of them
+  WaitGraph graph_;          // as far as scopes are known
+  FencingToken lastToken_;   // of all keys: so a free key needs no memory for its last
 
   std::uint64_t totalAcquired_ = 0;
   std::uint64_t totalTimeouts_ = 0;
-  std::uint64_t deadlocksDetected_ = 0;
+  std::uint64_t circlesRefused_ = 0;
+  std::uint64_t heldTooLong_ = 0;
   double waitSumMs_ = 0;
   Duration maxWait_{};
   TimeoutRate recent_;
 };
+
+inline bool LockTable::checkInvariants() const {
+  if (!deadlines_.checkInvariants() || !keys_.checkInvariants() || !graph_.checkInvariants()) return false;
+  std::size_t waiters = 0;
+  std::size_t holders = 0;
+  bool good = true;
+  keys_.forEach([&](const LockHold& leader) {
+    const LockHold* hold = &leader;
+    do {
+      ++holders;
+      good = good && hold->held && hold->leading == (hold == &leader) && hold->key() == leader.key() &&
+             hold->mode == leader.mode && hold->token != FencingToken() && hold->token <= lastToken_ &&
+             hold->nextHolder->previousHolder == hold && (hold == &leader || hold->waiters.empty()) &&
+             (hold->scope != nullptr) == (hold->scopeNode != nullptr);
+      hold = hold->nextHolder;
+    } while (hold != &leader);
+    good = good && (leader.mode == LockMode::shared || leader.nextHolder == &leader);
+
+    const LockRequest* const first = leader.waiters.first();
+    good = good && !(first && admits(leader, first->hold->mode));
+    std::size_t linked = 0;
+    for (const LockRequest* r = first; r; r = r->next, ++linked) {
+      good = good && r->outcome == LockOutcome::waiting && deadlines_.contains(*r) &&
+             r->hold->key() == leader.key() && !r->hold->held &&
+             (r->hold->scope != nullptr) == (r->hold->scopeNode != nullptr);
+    }
+    good = good && linked == leader.waiters.size();
+    waiters += linked;
+  });
+  std::size_t ordered = 0;
+  for (const LockHold* hold = holds_.oldest(); hold; hold = hold->later, ++ordered) {
+    good = good && hold->held && !(hold->later && hold->later->since < hold->since);
+  }
+  return good && waiters == deadlines_.size() && ordered == holders;
+}
 
 }  // namespace lukhas::detail
