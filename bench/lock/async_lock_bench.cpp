@@ -1,5 +1,5 @@
-// What a lock costs, beside what one would write without it: a channel with one token, a strand, or a timer as
-// condition variable, each in a map by key; and beside a std::mutex around such a map.
+// What a lock costs, beside what one would write without it: a channel with one token, a strand, or a timer
+// as condition variable, each in a map by key; and beside a std::mutex around such a map.
 //
 //   async_lock_bench --benchmark_repetitions=9 --benchmark_enable_random_interleaving=true
 #include "lukhas/lock/async_lock.hpp"

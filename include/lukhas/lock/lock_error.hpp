@@ -14,8 +14,8 @@ enum class LockErrc {
   key_too_long,  // a key has at most 256 bytes. details: size, maximum
   overloaded,    // maxWaiters requests are waiting already. details: key, maximum
   // the wait would have closed a circle of scopes that all wait for each other; the caller holds what it held
-  // before. details: key, cycle (an array of {task, key, holder}: the task waits for the key, which the holder,
-  // the task of the next element, holds or is in line for; the first task is the caller's)
+  // before. details: key, cycle (an array of {task, key, holder}: the task waits for the key, which the
+  // holder, the task of the next element, holds or is in line for; the first task is the caller's)
   deadlock_detected,
 };
 

@@ -95,7 +95,8 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
     return taken;
   }
 
-  // Suspends until the outcome is decided. `now` is the beginning of the wait. The state must live until then.
+  // Suspends until the outcome is decided. `now` is the beginning of the wait. The state must live until the
+  // end of it.
   [[nodiscard]] asio::awaitable<void> suspend(LockWaiter& waiter, TimePoint now, TimePoint deadline) {
     const auto arm = [this, &waiter, now, deadline] { link(waiter, now, deadline); };
     const auto onCancel = [this, &waiter] { return cancel(waiter); };

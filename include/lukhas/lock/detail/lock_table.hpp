@@ -45,9 +45,9 @@ namespace lukhas::detail {
 //   any        release of a stale hold          same        nothing
 //
 // So nobody ever waits for a free key, and whoever takes a key overtakes nobody. The mutex, the clock, and
-// resuming those whom a change concerns are the caller's business: granted requests are appended to `decided`,
-// in their order, with their hold in them. `now` may go back by as much as clocks differ. Everything is O(1),
-// or O(log n) for n waiters with deadlines, for each request that is decided.
+// resuming those whom a change concerns are the caller's business: granted requests are appended to
+// `decided`, in their order, with their hold in them. `now` may go back by as much as clocks differ.
+// Everything is O(1), or O(log n) for n waiters with deadlines, for each request that is decided.
 class LockTable {
  public:
   LockTable(Duration heldWarning, std::uint64_t hashSeed)
@@ -60,8 +60,8 @@ class LockTable {
     return hash64(asBytes(key), hashSeed_);
   }
 
-  // Null: it is held now. Otherwise the leading hold of the key, which keeps it out, be it only because others
-  // wait already. Without memory it throws std::bad_alloc and changes nothing.
+  // Null: it is held now. Otherwise the leading hold of the key, which keeps it out, be it only because
+  // others wait already. Without memory it throws std::bad_alloc and changes nothing.
   [[nodiscard]] LockHold* take(LockHold& hold, TimePoint now) {
     LockHold* const leader = keys_.find(hold.key(), hold.keyHash);
     if (leader && !(admits(*leader, hold.mode) && leader->waiters.empty())) return leader;
@@ -78,9 +78,9 @@ class LockTable {
     return nullptr;
   }
 
-  // Precondition: take() has just said that `leader` keeps its hold out. When the wait would close a circle of
-  // scopes, it returns the circle, and the request does not wait. Without memory it throws std::bad_alloc and
-  // changes nothing.
+  // Precondition: take() has just said that `leader` keeps its hold out. When the wait would close a circle
+  // of scopes, it returns the circle, and the request does not wait. Without memory it throws std::bad_alloc
+  // and changes nothing.
   [[nodiscard]] std::vector<WaitStep> enqueue(LockRequest& request, LockHold& leader, TimePoint now,
                                               TimePoint deadline) {
     deadlines_.makeRoom();
