@@ -38,18 +38,18 @@ inline void checkLockKey(std::string_view key) {
 }
 
 [[noreturn]] inline void throwTimeout(const LockRequest& request, Duration timeout) {
+  const LockBlocker blocker = request.blocker ? *request.blocker : LockBlocker();
   nlohmann::json details;
   details["key"] = cleanText(request.hold->key());
   details["timeoutMs"] = toMilliseconds(timeout);
-  details["holder"] = cleanText(request.blockedBy);
-  details["heldMs"] = toMilliseconds(request.blockerHeld);
-  details["otherWaiters"] = request.otherWaiters;
-  const std::string by =
-      request.blockedBy.empty() ? std::string() : fmt::format(" by {}", quotedText(request.blockedBy));
+  details["holder"] = cleanText(blocker.holder);
+  details["heldMs"] = toMilliseconds(blocker.held);
+  details["otherWaiters"] = blocker.otherWaiters;
+  const std::string by = blocker.holder.empty() ? "" : fmt::format(" by {}", quotedText(blocker.holder));
   throw Error(LockErrc::timeout,
               fmt::format("lock {} was not free within {} ms: it is held for {:.0f} ms{}, and {} others wait",
                           quotedText(request.hold->key()), toMilliseconds(timeout),
-                          toMilliseconds(request.blockerHeld), by, request.otherWaiters),
+                          toMilliseconds(blocker.held), by, blocker.otherWaiters),
               std::move(details));
 }
 

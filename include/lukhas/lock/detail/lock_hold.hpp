@@ -20,7 +20,7 @@ namespace lukhas::detail {
 
 struct ScopeNode;
 
-// Made with its key in one block of memory before the mutex is taken, and freed after it was given back: so a
+// Made with its key and its label in one block of memory before the mutex is taken, and freed after it was given back: so a
 // grant needs no memory, and a free key has none. It belongs to the request, then to the guard; the table
 // only links it.
 //
@@ -36,20 +36,25 @@ struct LockHold : KeyHook {
   [[nodiscard]] std::string_view key() const noexcept {
     return {reinterpret_cast<const char*>(this + 1), keyBytes};
   }
+  [[nodiscard]] std::string_view label() const noexcept {
+    return {reinterpret_cast<const char*>(this + 1) + keyBytes, labelBytes};
+  }
   // Who holds it, for people.
-  [[nodiscard]] const std::string& holder() const noexcept {
-    return label.empty() && scope ? scope->label : label;
+  [[nodiscard]] std::string_view holder() const noexcept {
+    return labelBytes == 0 && scope ? std::string_view(scope->label) : label();
   }
   // Whose circles it can be part of, for people.
-  [[nodiscard]] const std::string& task() const noexcept { return scope ? scope->label : label; }
+  [[nodiscard]] std::string_view task() const noexcept {
+    return scope ? std::string_view(scope->label) : label();
+  }
 
   const std::uint32_t keyBytes;
+  const std::uint32_t labelBytes;
   LockMode mode;
-  bool held = false;     // under the mutex: whether it still counts, or is stale
-  bool leading = false;  // under the mutex: whether the table finds it
-  FencingToken token;    // from the grant on, for ever
-  TimePoint since;       // the beginning of the hold
-  std::string label;
+  bool held = false;                                 // under the mutex: whether it still counts, or is stale
+  bool leading = false;                              // under the mutex: whether the table finds it
+  FencingToken token;                                // from the grant on, for ever
+  TimePoint since;                                   // the beginning of the hold
   const std::shared_ptr<const ScopeIdentity> scope;  // null: none
   ScopeNode* scopeNode = nullptr;                    // while it is held or waited for, if there is a scope
 
@@ -64,26 +69,22 @@ struct LockHold : KeyHook {
  private:
   friend struct FreeLockHold;
   LockHold(std::string_view key, std::uint64_t hash, LockMode how, std::string_view name,
-           const LockScope* task)
+           const LockScope* task) noexcept
       : KeyHook(hash),
         keyBytes(static_cast<std::uint32_t>(key.size())),
+        labelBytes(static_cast<std::uint32_t>(name.size())),
         mode(how),
-        label(name),
         scope(task ? task->identity() : nullptr) {
     key.copy(reinterpret_cast<char*>(this + 1), key.size());
+    name.copy(reinterpret_cast<char*>(this + 1) + key.size(), name.size());
   }
   ~LockHold() = default;
 };
 
 inline LockHoldPtr LockHold::make(std::string_view key, std::uint64_t hash, LockMode mode,
                                   std::string_view label, const LockScope* scope) {
-  void* const block = ::operator new(sizeof(LockHold) + key.size());
-  try {
-    return LockHoldPtr(new (block) LockHold(key, hash, mode, label, scope));
-  } catch (...) {
-    ::operator delete(block);
-    throw;
-  }
+  void* const block = ::operator new(sizeof(LockHold) + key.size() + label.size());
+  return LockHoldPtr(new (block) LockHold(key, hash, mode, label, scope));
 }
 
 inline void FreeLockHold::operator()(LockHold* hold) const noexcept {

@@ -21,6 +21,13 @@ using LockHoldPtr = std::unique_ptr<LockHold, FreeLockHold>;
 
 enum class LockOutcome : std::uint8_t { waiting, granted, timed_out, cancelled, closed };
 
+// What a request that timed out waited for.
+struct LockBlocker {
+  std::string holder;
+  Duration held{};
+  std::size_t otherWaiters = 0;
+};
+
 // One request that has to wait. The table links it and decides about it; it does not own it.
 struct LockRequest : ExpiryHook {
   explicit LockRequest(LockHoldPtr wanted) noexcept : hold(std::move(wanted)) {}
@@ -30,10 +37,7 @@ struct LockRequest : ExpiryHook {
   TimePoint deadline;
   LockOutcome outcome = LockOutcome::waiting;
 
-  // Timed out: what was in the way.
-  std::string blockedBy;
-  Duration blockerHeld{};
-  std::size_t otherWaiters = 0;
+  std::unique_ptr<LockBlocker> blocker;  // timed out: what was in the way; null without memory for it
 
   // While it waits: its neighbours in the queue of its key, …
   LockRequest* previous = nullptr;

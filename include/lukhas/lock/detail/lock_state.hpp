@@ -37,13 +37,13 @@ struct LockWaiter final : LockRequest, Suspension {
 
   // What the wait came to. `timeout` is what led to its deadline.
   [[nodiscard]] LockGuard take(Duration timeout) {
-    if (!circle.empty()) throwDeadlock(hold->key(), circle);
+    if (circle) throwDeadlock(hold->key(), *circle);
     if (outcome == LockOutcome::timed_out) throwTimeout(*this, timeout);
     if (outcome == LockOutcome::closed) throwClosed(hold->key());
     return std::move(granted);
   }
 
-  std::vector<WaitStep> circle;  // that the wait would have closed
+  std::unique_ptr<const std::vector<WaitStep>> circle;  // that the wait would have closed, if any
   LockGuard granted;
   std::shared_ptr<LockWaiter> self;  // while the table links it
 };
@@ -194,9 +194,13 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
       return true;
     }
     if (table_.waiting() >= options_.maxWaiters) throwOverloaded(waiter.hold->key(), options_.maxWaiters);
-    waiter.circle = table_.enqueue(waiter, *leader, now, deadline);
+    std::vector<WaitStep> circle = table_.enqueue(waiter, *leader, now, deadline);
+    if (!circle.empty()) {
+      waiter.circle = std::make_unique<const std::vector<WaitStep>>(std::move(circle));
+      return true;
+    }
     watch();
-    return !waiter.circle.empty();
+    return false;
   }
 
   bool cancel(LockWaiter& waiter) noexcept {

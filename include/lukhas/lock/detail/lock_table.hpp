@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -177,8 +178,8 @@ class LockTable {
     const LockHold* const hold = holds_.unreported();
     if (!hold || !isOverdue(*hold, now)) return std::nullopt;
     std::optional<DeadlockWarning> warning(
-        std::in_place, DeadlockWarning{std::string(hold->key()), hold->holder(), now - hold->since,
-                                       waiters(hold->key()), hold->token});
+        std::in_place, DeadlockWarning{std::string(hold->key()), std::string(hold->holder()),
+                                       now - hold->since, waiters(hold->key()), hold->token});
     holds_.reportOne();
     ++heldTooLong_;
     return warning;
@@ -227,7 +228,8 @@ class LockTable {
     if (!leader) return all;
     const LockHold* hold = leader;
     do {
-      all.push_back({hold->holder(), hold->mode, hold->token, std::max(now - hold->since, Duration::zero())});
+      all.push_back({std::string(hold->holder()), hold->mode, hold->token,
+                     std::max(now - hold->since, Duration::zero())});
       hold = hold->nextHolder;
     } while (hold != leader);
     return all;
@@ -329,12 +331,12 @@ class LockTable {
   }
 
   static void noteBlocker(LockRequest& request, const LockHold& leader, TimePoint now) noexcept {
-    request.blockerHeld = std::max(now - leader.since, Duration::zero());
-    request.otherWaiters = leader.waiters.size();
     try {
-      request.blockedBy = leader.holder();
+      const Duration held = std::max(now - leader.since, Duration::zero());
+      request.blocker = std::make_unique<LockBlocker>(
+          LockBlocker{std::string(leader.holder()), held, leader.waiters.size()});
     } catch (const std::bad_alloc&) {
-      // The error then does not name the holder.
+      // The error then does not say.
     }
   }
   void recordGrant(Duration wait, TimePoint now) noexcept {

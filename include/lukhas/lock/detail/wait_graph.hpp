@@ -190,10 +190,11 @@ class WaitGraph {
 
   [[nodiscard]] static std::vector<WaitStep> circleTo(const LockRequest& last, const LockRequest& origin) {
     std::vector<WaitStep> circle;
-    const std::string* holder = &origin.hold->task();
+    std::string_view holder = origin.hold->task();
     for (const LockRequest* request = &last; request; request = request->reachedFrom) {
-      circle.push_back({request->hold->task(), std::string(request->hold->key()), *holder});
-      holder = &request->hold->task();
+      const LockHold& hold = *request->hold;
+      circle.push_back({std::string(hold.task()), std::string(hold.key()), std::string(holder)});
+      holder = hold.task();
     }
     std::reverse(circle.begin(), circle.end());
     return circle;
