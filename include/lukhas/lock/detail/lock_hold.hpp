@@ -20,9 +20,9 @@ namespace lukhas::detail {
 
 struct ScopeNode;
 
-// Made with its key and its label in one block of memory before the mutex is taken, and freed after it was given back: so a
-// grant needs no memory, and a free key has none. It belongs to the request, then to the guard; the table
-// only links it.
+// Made with its key and its label in one block of memory before the mutex is taken, and freed after it was
+// given back: so a grant needs no memory, and a free key has none. It belongs to the request, then to the
+// guard; the table only links it.
 //
 // The first of a key's holds leads: it is the one that the table finds, and it has the key's queue. When it
 // goes, the next hold of the key, or the first request in the queue, takes its place.
