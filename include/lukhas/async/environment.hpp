@@ -40,6 +40,8 @@ class Environment {
   [[nodiscard]] Environment on(asio::any_io_executor executor) const { return {std::move(executor), world_}; }
 
   [[nodiscard]] TimePoint now() const noexcept { return world_->now(); }
+  // Goes on while the machine is suspended; not to be compared with now(), and no timer follows it.
+  [[nodiscard]] TimePoint bootNow() const noexcept { return world_->bootNow(); }
   [[nodiscard]] WallTime wallNow() const noexcept { return world_->wallNow(); }
   // 64 random bits; not for secrets.
   [[nodiscard]] std::uint64_t random() const noexcept { return world_->random(); }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <ctime>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -153,6 +154,15 @@ class RealLane final : public WorldLane {
 class RealWorld final : public World {
  public:
   TimePoint now() const noexcept override { return std::chrono::steady_clock::now(); }
+  TimePoint bootNow() const noexcept override {
+#ifdef CLOCK_BOOTTIME
+    timespec time{};
+    if (clock_gettime(CLOCK_BOOTTIME, &time) == 0) {
+      return TimePoint(std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec));
+    }
+#endif
+    return now();
+  }
   WallTime wallNow() const noexcept override { return std::chrono::system_clock::now(); }
   std::uint64_t random() noexcept override {
     return splitMix64(counter_.fetch_add(0x9E3779B97F4A7C15U, std::memory_order_relaxed));

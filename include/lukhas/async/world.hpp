@@ -45,6 +45,9 @@ class World {
  public:
   virtual ~World() = default;
   [[nodiscard]] virtual TimePoint now() const noexcept = 0;
+  // As now(), but it goes on while the machine is suspended. Its zero is another one: times of the two clocks
+  // are never compared. A world that is never suspended has one clock.
+  [[nodiscard]] virtual TimePoint bootNow() const noexcept { return now(); }
   [[nodiscard]] virtual WallTime wallNow() const noexcept = 0;
   [[nodiscard]] virtual std::uint64_t random() noexcept = 0;
   [[nodiscard]] virtual std::unique_ptr<WorldTimer> makeTimer(const asio::any_io_executor& executor) = 0;
