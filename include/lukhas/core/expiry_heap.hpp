@@ -28,7 +28,7 @@ struct ExpiryHook {
   [[nodiscard]] bool inHeap() const noexcept { return heapSlot != notInHeap; }
 };
 
-// An intrusive 4-ary min-heap on time (Johnson: "Priority queues with update and finding minimum spanning
+// An intrusive 8-ary min-heap on time (Johnson: "Priority queues with update and finding minimum spanning
 // trees", 1975).
 //
 //   struct Entry : lukhas::ExpiryHook { std::string key; };
@@ -40,8 +40,9 @@ struct ExpiryHook {
 //
 // Elements know their slot, so that one that is refreshed or removed is found in O(1) and moved in O(log n),
 // without tombstones. The array holds the times beside the pointers: comparing does not touch the elements.
-// Four children a node make the heap half as deep as a binary one, and lie side by side in 96 bytes. Other
-// arities and a timer wheel were measured against it: docs/decisions/0009-expiry-heap-arity.md.
+// Eight children a node, side by side in three or four cache lines, make the heap a third as deep as a binary
+// one: each level that an element sinks writes to another one, which with many of them is a wait for memory.
+// Other arities and a timer wheel were measured against it: docs/decisions/0009-expiry-heap-arity.md.
 //
 // Order. By time; elements with the same time in the order in which they were last pushed, updated or built
 // in.
@@ -53,7 +54,7 @@ struct ExpiryHook {
 // Lifetime. The heap neither owns its elements nor touches them when it is destroyed; an element that is
 // destroyed first must be erased before. At most 2^32 - 1 elements. Reads no clock. Not thread-safe: the
 // component that owns it guards it.
-template <class Node, class TimePoint = std::chrono::steady_clock::time_point, std::size_t arity = 4>
+template <class Node, class TimePoint = std::chrono::steady_clock::time_point, std::size_t arity = 8>
 class ExpiryHeap {
   static_assert(std::has_single_bit(arity) && arity > 1);  // so that siblings never lie in two chunks
 
@@ -235,22 +236,8 @@ class ExpiryHeap {
     place(slot, item);
   }
 
-  // Asks for the grandchildren while the children are compared: the processor cannot guess which of them come
-  // next, and in a heap beyond its caches each level would wait for memory. Halves the cost of a pop at a
-  // million elements. One line more than they take, because they need not begin with a line.
-  void fetchAhead([[maybe_unused]] std::size_t grandchild) const noexcept {
-#if defined(__GNUC__)
-    constexpr std::size_t lineBytes = 64;
-    constexpr std::size_t lines = std::min<std::size_t>(arity * arity * sizeof(Item) / lineBytes + 1, 8);
-    if (grandchild >= size_) return;
-    const char* const begin = reinterpret_cast<const char*>(&at(grandchild));
-    for (std::size_t i = 0; i < lines; ++i) __builtin_prefetch(begin + i * lineBytes);
-#endif
-  }
-
   void siftDown(std::size_t slot, const Item item) noexcept {
     for (std::size_t first = firstChild(slot); first < size_; first = firstChild(slot)) {
-      fetchAhead(firstChild(first));
       const Item* const siblings = &at(first);
       const std::size_t count = std::min(arity, size_ - first);
       std::size_t earliest = 0;

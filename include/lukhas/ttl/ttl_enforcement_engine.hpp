@@ -36,7 +36,8 @@ namespace lukhas {
 // What it guarantees. An entry is valid before its expiry, and from that very instant no more, whether or not
 // the engine is started or behind. In its grace period refresh() alone makes it valid again. When that has
 // passed as well, it is gone: removed and reported, once, never earlier, and not only with the next interval.
-// Only entries that end this way are reported; one that was prolonged, replaced or unregistered before is not.
+// Only entries that end this way are reported; one that was prolonged, replaced or unregistered before is
+// not.
 //
 //     registered            expiry                expiry + grace period
 //     |------- valid -------|----- not valid -----|   gone: onExpired
@@ -99,8 +100,8 @@ class TTLEnforcementEngine {
   bool refresh(std::string_view key) { return state_->refresh(key); }
   // So much longer than what is left, but never so that more than maxTtl is left: the result says which, and
   // what is left now. Where the policy refuses, more throws TtlErrc::ttl_out_of_range and changes nothing.
-  // refresh() still goes back to the original TTL. Only of a valid entry: in the grace period nothing is left.
-  // Throws Errc::invalid_argument when `by` is negative.
+  // refresh() still goes back to the original TTL. Only of a valid entry: in its grace period it has nothing
+  // left that could be extended. Throws Errc::invalid_argument when `by` is negative.
   ExtendResult extend(std::string_view key, AnyDuration by) { return state_->extend(key, by); }
   // Forgets the key: after true, no report of it begins. False when it was not registered, or is reported
   // already.
@@ -118,9 +119,9 @@ class TTLEnforcementEngine {
   // stops between two slices with operation_aborted; what it has done stays done.
   [[nodiscard]] asio::awaitable<SweepReport> sweep() { return detail::TtlState::sweep(state_); }
 
-  // Calls visit(const TtlTypeStatistics&) for each type: that of entries without one, those with a policy, and
-  // the others in the order of their first use. The figures are of one moment, and visit may call everything
-  // here.
+  // Calls visit(const TtlTypeStatistics&) for each type: that of entries without one, those with a policy,
+  // and the others in the order of their first use. The figures are of one moment, and visit may call
+  // everything here.
   template <std::invocable<const TtlTypeStatistics&> Visit>
   void forEachType(Visit&& visit) const {
     const std::vector<TtlTypeStatistics> statistics = state_->typeStatistics();

@@ -27,7 +27,8 @@ constexpr std::size_t itemBytes = 24;
 
 constexpr Time at(std::chrono::milliseconds since) { return Time(since); }
 
-Names popAll(Heap& heap) {
+template <class AnyHeap>
+Names popAll(AnyHeap& heap) {
   Names names;
   heap.popExpired(Time::max(), heap.size(), [&](Entry& entry, Time) { names.push_back(entry.name); });
   return names;
@@ -107,7 +108,7 @@ TEST_CASE("an erased element is out and the others stay", "[core]") {
 
 TEST_CASE("who takes the place of an erased element rises when it is earlier than its new parent", "[core]") {
   auto entries = makeEntries(10);
-  Heap heap;
+  lukhas::ExpiryHeap<Entry, Time, 4> heap;
   // Element 9 (11 ms) is a child of 2 (10 ms); in place of 5 it becomes one of 1 (100 ms).
   const std::vector<int> times = {0, 100, 10, 10, 10, 200, 200, 200, 200, 11};
   for (std::size_t i = 0; i < entries.size(); ++i)

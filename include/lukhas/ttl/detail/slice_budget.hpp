@@ -8,10 +8,10 @@
 
 namespace lukhas::detail {
 
-// A slice ends after so many entries or after so much time, whichever comes first, and has one entry at least.
-// A look at the clock costs a good part of what an entry costs, so it is not asked for after each, but after
-// half as many as the time that is left has room for at the pace so far: a slice of slow listeners ends on
-// time, and one of quick ones looks at the clock every 16 entries.
+// A slice ends after so many entries or after so much time, whichever comes first, and has one entry at
+// least. A look at the clock costs a good part of what an entry costs, so it is not asked for after each, but
+// after half as many as the time that is left has room for at the pace so far: a slice of slow listeners ends
+// on time, and one of quick ones looks at the clock every 16 entries.
 //
 //   SliceBudget budget(1000, 1ms, clock.now());
 //   while (!budget.spent()) {

@@ -36,8 +36,8 @@ namespace lukhas::detail {
 // that what a listener does (register the key anew, unregister the next one, stop, destroy the engine) holds
 // for all that follows, and nobody ever waits for a whole slice.
 //
-// There are two clocks. Entries live by now(), which counts suspended time or not, as the option says; timers,
-// slices and the interval go by the environment's now(), which is what its timers follow.
+// There are two clocks. Entries live by now(), which counts suspended time or not, as the option says;
+// timers, slices and the interval go by the environment's now(), which is what its timers follow.
 class TtlState : public std::enable_shared_from_this<TtlState> {
  public:
   [[nodiscard]] static std::shared_ptr<TtlState> make(Environment environment,
