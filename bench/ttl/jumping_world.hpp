@@ -1,5 +1,5 @@
-// JumpingWorld: the real world with a clock that the benchmark can set forward, so that entries come of age at
-// once. Everything else costs what it costs.
+// JumpingWorld: the real world with a clock that the benchmark can set forward, so that entries expire when
+// it wants. Everything else costs what it costs.
 #pragma once
 
 #include <chrono>

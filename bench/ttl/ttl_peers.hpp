@@ -1,5 +1,5 @@
 // What the TTL engine is measured against: the same service over the orders that are commonly used for it.
-// Each registers a key with a TTL, refreshes one, and on sweep() removes all that are due and tells a listener.
+// Each registers a key with a TTL, refreshes one, and on sweep() removes what is due and tells a listener.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
-#include "bench/ttl/jumping_world.hpp"
+#include "jumping_world.hpp"
 #include "lukhas/ttl/ttl_enforcement_engine.hpp"
 
 namespace lukhas::bench {
