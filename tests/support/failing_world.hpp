@@ -63,6 +63,7 @@ class FailingWorld final : public World {
   }
 
   TimePoint now() const noexcept override { return inner_.now(); }
+  TimePoint bootNow() const noexcept override { return inner_.bootNow(); }
   WallTime wallNow() const noexcept override { return inner_.wallNow(); }
   std::uint64_t random() noexcept override { return inner_.random(); }
   std::unique_ptr<WorldTimer> makeTimer(const asio::any_io_executor& executor) override {

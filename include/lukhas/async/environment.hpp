@@ -42,6 +42,8 @@ class Environment {
   [[nodiscard]] TimePoint now() const noexcept { return world_->now(); }
   // The same clock read in a quarter of the time: at most 10 ms behind now(), never ahead of it.
   [[nodiscard]] TimePoint coarseNow() const noexcept { return world_->coarseNow(); }
+  // Goes on while the machine is suspended; not to be compared with now(), and no timer follows it.
+  [[nodiscard]] TimePoint bootNow() const noexcept { return world_->bootNow(); }
   [[nodiscard]] WallTime wallNow() const noexcept { return world_->wallNow(); }
   // 64 random bits; not for secrets.
   [[nodiscard]] std::uint64_t random() const noexcept { return world_->random(); }

@@ -154,14 +154,21 @@ class RealLane final : public WorldLane {
 class RealWorld final : public World {
  public:
   TimePoint now() const noexcept override { return std::chrono::steady_clock::now(); }
-#if defined(CLOCK_MONOTONIC_COARSE)
-  // steady_clock is CLOCK_MONOTONIC there, and this is its value at the kernel's latest tick.
+  // steady_clock is CLOCK_MONOTONIC where there is this one, which is its value at the kernel's latest tick.
   TimePoint coarseNow() const noexcept override {
-    timespec time{};
-    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &time) != 0) return now();
-    return TimePoint(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
-  }
+#ifdef CLOCK_MONOTONIC_COARSE
+    return read(CLOCK_MONOTONIC_COARSE);
+#else
+    return now();
 #endif
+  }
+  TimePoint bootNow() const noexcept override {
+#ifdef CLOCK_BOOTTIME
+    return read(CLOCK_BOOTTIME);
+#else
+    return now();
+#endif
+  }
   WallTime wallNow() const noexcept override { return std::chrono::system_clock::now(); }
   std::uint64_t random() noexcept override {
     return splitMix64(counter_.fetch_add(0x9E3779B97F4A7C15U, std::memory_order_relaxed));
@@ -180,6 +187,13 @@ class RealWorld final : public World {
   }
 
  private:
+#if defined(CLOCK_MONOTONIC_COARSE) || defined(CLOCK_BOOTTIME)
+  TimePoint read(clockid_t clock) const noexcept {
+    timespec time{};
+    if (clock_gettime(clock, &time) != 0) return now();
+    return TimePoint(std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec));
+  }
+#endif
   static std::uint64_t systemSeed() {
     std::random_device device;
     return (std::uint64_t{device()} << 32U) | device();

@@ -47,6 +47,9 @@ class World {
   [[nodiscard]] virtual TimePoint now() const noexcept = 0;
   // The same clock read cheaply: at most 10 ms behind now(), never ahead of it.
   [[nodiscard]] virtual TimePoint coarseNow() const noexcept { return now(); }
+  // As now(), but it goes on while the machine is suspended. Its zero is another one: times of the two clocks
+  // are never compared. A world that is never suspended has one clock.
+  [[nodiscard]] virtual TimePoint bootNow() const noexcept { return now(); }
   [[nodiscard]] virtual WallTime wallNow() const noexcept = 0;
   [[nodiscard]] virtual std::uint64_t random() noexcept = 0;
   [[nodiscard]] virtual std::unique_ptr<WorldTimer> makeTimer(const asio::any_io_executor& executor) = 0;

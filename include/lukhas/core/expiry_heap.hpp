@@ -7,10 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <new>
 #include <queue>
 #include <ranges>
 #include <vector>
+
+#include "lukhas/core/chunked_array.hpp"
 
 namespace lukhas {
 
@@ -27,7 +28,7 @@ struct ExpiryHook {
   [[nodiscard]] bool inHeap() const noexcept { return heapSlot != notInHeap; }
 };
 
-// An intrusive 4-ary min-heap on time (Johnson: "Priority queues with update and finding minimum spanning
+// An intrusive 8-ary min-heap on time (Johnson: "Priority queues with update and finding minimum spanning
 // trees", 1975).
 //
 //   struct Entry : lukhas::ExpiryHook { std::string key; };
@@ -39,71 +40,81 @@ struct ExpiryHook {
 //
 // Elements know their slot, so that one that is refreshed or removed is found in O(1) and moved in O(log n),
 // without tombstones. The array holds the times beside the pointers: comparing does not touch the elements.
-// Four children a node make the heap half as deep as a binary one, and their 96 bytes share two cache lines
-// or three.
+// Eight children a node, side by side in three or four cache lines, make the heap a third as deep as a binary
+// one: each level that an element sinks writes to another one, which with many of them is a wait for memory.
+// Other arities and a timer wheel were measured against it: docs/decisions/0009-expiry-heap-arity.md.
 //
 // Order. By time; elements with the same time in the order in which they were last pushed, updated or built
 // in.
 //
-// Costs. front: O(1). push, update, erase: O(log n), and now and then a copy of the array of 24 bytes an
-// element: it doubles when it is full and halves when three quarters of it are empty. build: O(n).
+// Costs. front: O(1). push, update, erase: O(log n), and none of them ever copies the array: it is a
+// ChunkedArray of 24 bytes an element, which grows by a chunk when it is full and gives one back when half of
+// what is left would do. build: O(n).
 //
 // Lifetime. The heap neither owns its elements nor touches them when it is destroyed; an element that is
 // destroyed first must be erased before. At most 2^32 - 1 elements. Reads no clock. Not thread-safe: the
 // component that owns it guards it.
-template <class Node, class TimePoint = std::chrono::steady_clock::time_point>
+template <class Node, class TimePoint = std::chrono::steady_clock::time_point, std::size_t arity = 8>
 class ExpiryHeap {
+  static_assert(std::has_single_bit(arity) && arity > 1);  // so that siblings never lie in two chunks
+
  public:
   ExpiryHeap() = default;
   ExpiryHeap(const ExpiryHeap&) = delete;  // an element has one slot, so it can be in one heap only
   ExpiryHeap& operator=(const ExpiryHeap&) = delete;
 
-  [[nodiscard]] bool empty() const noexcept { return items_.empty(); }
-  [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
-  [[nodiscard]] std::size_t memoryBytes() const noexcept { return items_.capacity() * sizeof(Item); }
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  // What the array takes of the allocator.
+  [[nodiscard]] std::size_t memoryBytes() const noexcept { return items_.memoryBytes(); }
+  // What memoryBytes() is when reserve(elements) has been called.
+  [[nodiscard]] std::size_t memoryBytesFor(std::size_t elements) const noexcept {
+    return items_.memoryBytesFor(placesFor(elements));
+  }
+  // The most that memoryBytes() can be with so many elements in it, whatever was in it before; with none,
+  // after clear().
+  [[nodiscard]] static constexpr std::size_t memoryBound(std::size_t elements) noexcept {
+    return elements == 0 ? 0 : Items::memoryBound(placesFor(elements * 2));
+  }
 
   // Whether it is in this very heap. O(1).
   [[nodiscard]] bool contains(const Node& node) const noexcept {
     const std::size_t slot = hook(node).heapSlot;
-    return slot < items_.size() && items_[slot].node == &node;
+    return slot < size_ && at(slot).node == &node;
   }
 
   // The earliest element and its time. Precondition: not empty.
   [[nodiscard]] Node& front() const noexcept {
     assert(!empty());
-    return *items_.front().node;
+    return *at(0).node;
   }
   [[nodiscard]] TimePoint frontTime() const noexcept {
     assert(!empty());
-    return items_.front().time;
+    return at(0).time;
   }
   // Precondition: contains(node).
   [[nodiscard]] TimePoint timeOf(const Node& node) const noexcept {
     assert(contains(node));
-    return items_[hook(node).heapSlot].time;
+    return at(hook(node).heapSlot).time;
   }
 
   // Precondition: the node is in no heap. Without memory it throws std::bad_alloc and changes nothing.
   void push(Node& node, TimePoint time) {
     assert(!hook(node).inHeap());
-    assert(items_.size() < ExpiryHook::notInHeap);
-    items_.push_back({time, ++sequence_, &node});
-    siftUp(items_.size() - 1);
+    assert(size_ < ExpiryHook::notInHeap);
+    makeRoom();
+    siftUp(size_++, {time, ++sequence_, &node});
   }
 
-  // Memory for one element more, so that the next push does not throw. Without memory it throws
-  // std::bad_alloc.
-  void makeRoom() {
-    if (items_.size() == items_.capacity()) items_.reserve(std::max(items_.size() * 2, std::size_t{1}));
-  }
+  // Memory for so many elements in all, or for one more, so that pushing them does not throw. An erase may
+  // give it back. Without memory it throws std::bad_alloc.
+  void reserve(std::size_t elements) { items_.reserve(placesFor(elements)); }
+  void makeRoom() { reserve(size_ + 1); }
 
   // Precondition: contains(node). The new time may be earlier or later.
   void update(Node& node, TimePoint time) noexcept {
     assert(contains(node));
-    const std::size_t slot = hook(node).heapSlot;
-    items_[slot].time = time;
-    items_[slot].sequence = ++sequence_;
-    restore(slot);
+    restore(hook(node).heapSlot, {time, ++sequence_, &node});
   }
 
   // Precondition: contains(node).
@@ -111,13 +122,9 @@ class ExpiryHeap {
     assert(contains(node));
     const std::size_t slot = hook(node).heapSlot;
     hook(node).heapSlot = ExpiryHook::notInHeap;
-    const Item last = items_.back();
-    items_.pop_back();
-    if (slot < items_.size()) {
-      place(slot, last);
-      restore(slot);
-    }
-    shrink();
+    const Item last = at(--size_);
+    if (slot < size_) restore(slot, last);
+    items_.shrinkTo(placesFor(size_ * 2));
   }
 
   // Takes out up to `max` elements whose time is at or before `now`, earliest first, and calls take(node,
@@ -126,9 +133,9 @@ class ExpiryHeap {
   template <class Take>
   std::size_t popExpired(TimePoint now, std::size_t max, Take&& take) {
     std::size_t taken = 0;
-    while (taken < max && !items_.empty() && items_.front().time <= now) {
-      Node& node = *items_.front().node;
-      const TimePoint time = items_.front().time;
+    while (taken < max && !empty() && at(0).time <= now) {
+      Node& node = *at(0).node;
+      const TimePoint time = at(0).time;
       erase(node);
       ++taken;
       take(node, time);
@@ -141,16 +148,16 @@ class ExpiryHeap {
   // change the heap.
   template <class Visit>
   void forEachUntil(TimePoint limit, Visit&& visit) const {
-    const auto later = [this](std::size_t a, std::size_t b) { return before(items_[b], items_[a]); };
+    const auto later = [this](std::size_t a, std::size_t b) { return before(at(b), at(a)); };
     std::priority_queue<std::size_t, std::vector<std::size_t>, decltype(later)> frontier(later);
-    if (!items_.empty() && items_.front().time <= limit) frontier.push(0);
+    if (!empty() && at(0).time <= limit) frontier.push(0);
     while (!frontier.empty()) {
       const std::size_t slot = frontier.top();
       frontier.pop();
-      visit(*items_[slot].node, items_[slot].time);
-      const std::size_t end = std::min(firstChild(slot) + arity, items_.size());
+      visit(*at(slot).node, at(slot).time);
+      const std::size_t end = std::min(firstChild(slot) + arity, size_);
       for (std::size_t child = firstChild(slot); child < end; ++child) {
-        if (items_[child].time <= limit) frontier.push(child);
+        if (at(child).time <= limit) frontier.push(child);
       }
     }
   }
@@ -160,40 +167,38 @@ class ExpiryHeap {
   // Without memory it throws std::bad_alloc and changes nothing.
   template <std::ranges::forward_range Range>
   void build(Range&& elements) {
-    items_.reserve(items_.size() + static_cast<std::size_t>(std::ranges::distance(elements)));
+    reserve(size_ + static_cast<std::size_t>(std::ranges::distance(elements)));
     for (const auto& [node, time] : elements) {
       assert(!hook(*node).inHeap());
-      items_.push_back({time, ++sequence_, node});
-      hook(*node).heapSlot = static_cast<std::uint32_t>(items_.size() - 1);
+      place(size_++, {time, ++sequence_, node});
     }
-    if (items_.size() < 2) return;
-    for (std::size_t slot = parent(items_.size() - 1) + 1; slot-- > 0;) siftDown(slot);
+    if (size_ < 2) return;
+    for (std::size_t slot = parent(size_ - 1) + 1; slot-- > 0;) siftDown(slot, at(slot));
   }
 
   // Forgets all elements, for an owner that destroys them anyway.
   void clear() noexcept {
-    for (const Item& item : items_) hook(*item.node).heapSlot = ExpiryHook::notInHeap;
-    std::vector<Item>().swap(items_);  // assigning {} would keep the memory
+    for (std::size_t slot = 0; slot < size_; ++slot) hook(*at(slot).node).heapSlot = ExpiryHook::notInHeap;
+    size_ = 0;
+    items_.shrinkTo(0);
   }
 
   // True when no element is before its parent and each knows its slot. For tests: O(n).
   [[nodiscard]] bool checkInvariants() const noexcept {
-    for (std::size_t slot = 0; slot < items_.size(); ++slot) {
-      if (hook(*items_[slot].node).heapSlot != slot) return false;
-      if (slot > 0 && before(items_[slot], items_[parent(slot)])) return false;
+    for (std::size_t slot = 0; slot < size_; ++slot) {
+      if (hook(*at(slot).node).heapSlot != slot) return false;
+      if (slot > 0 && before(at(slot), at(parent(slot)))) return false;
     }
     return true;
   }
 
  private:
-  static constexpr std::size_t arity = 4;
-  static constexpr std::size_t smallestCapacity = 64;
-
   struct Item {
     TimePoint time;
     std::uint64_t sequence;
     Node* node;
   };
+  using Items = ChunkedArray<Item>;
 
   static ExpiryHook& hook(Node& node) noexcept { return node; }
   static const ExpiryHook& hook(const Node& node) noexcept { return node; }
@@ -203,57 +208,51 @@ class ExpiryHeap {
     return a.time < b.time || (a.time == b.time && a.sequence < b.sequence);
   }
 
+  // The first places of the array stay empty, so that siblings begin at a multiple of the arity: they lie
+  // side by side, in one chunk and in few cache lines. The first chunk stays when the heap empties.
+  static constexpr std::size_t unusedPlaces = arity - 1;
+  static constexpr std::size_t placesFor(std::size_t elements) noexcept { return elements + unusedPlaces; }
+  [[nodiscard]] Item& at(std::size_t slot) const noexcept { return items_[slot + unusedPlaces]; }
+
   void place(std::size_t slot, const Item& item) noexcept {
-    items_[slot] = item;
+    at(slot) = item;
     hook(*item.node).heapSlot = static_cast<std::uint32_t>(slot);
   }
 
-  void restore(std::size_t slot) noexcept {
-    if (slot > 0 && before(items_[slot], items_[parent(slot)])) {
-      siftUp(slot);
+  // Each puts `item` where it belongs, from the slot on, which nothing else needs any more.
+  void restore(std::size_t slot, const Item& item) noexcept {
+    if (slot > 0 && before(item, at(parent(slot)))) {
+      siftUp(slot, item);
     } else {
-      siftDown(slot);
+      siftDown(slot, item);
     }
   }
 
-  void siftUp(std::size_t slot) noexcept {
-    const Item item = items_[slot];
-    while (slot > 0 && before(item, items_[parent(slot)])) {
-      place(slot, items_[parent(slot)]);
+  void siftUp(std::size_t slot, const Item item) noexcept {
+    while (slot > 0 && before(item, at(parent(slot)))) {
+      place(slot, at(parent(slot)));
       slot = parent(slot);
     }
     place(slot, item);
   }
 
-  void siftDown(std::size_t slot) noexcept {
-    const Item item = items_[slot];
-    for (;;) {
-      const std::size_t first = firstChild(slot);
-      if (first >= items_.size()) break;
-      std::size_t earliest = first;
-      for (std::size_t child = first + 1; child < std::min(first + arity, items_.size()); ++child) {
-        if (before(items_[child], items_[earliest])) earliest = child;
+  void siftDown(std::size_t slot, const Item item) noexcept {
+    for (std::size_t first = firstChild(slot); first < size_; first = firstChild(slot)) {
+      const Item* const siblings = &at(first);
+      const std::size_t count = std::min(arity, size_ - first);
+      std::size_t earliest = 0;
+      for (std::size_t i = 1; i < count; ++i) {
+        if (before(siblings[i], siblings[earliest])) earliest = i;
       }
-      if (!before(items_[earliest], item)) break;
-      place(slot, items_[earliest]);
-      slot = earliest;
+      if (!before(siblings[earliest], item)) break;
+      place(slot, siblings[earliest]);
+      slot = first + earliest;
     }
     place(slot, item);
   }
 
-  // To twice the size, so that neither the next push nor the next erase copies again.
-  void shrink() noexcept {
-    if (items_.capacity() <= smallestCapacity || items_.size() * 4 > items_.capacity()) return;
-    try {
-      std::vector<Item> smaller;
-      smaller.reserve(std::max(items_.size() * 2, smallestCapacity));
-      smaller.assign(items_.begin(), items_.end());
-      items_.swap(smaller);
-    } catch (const std::bad_alloc&) {  // no memory for the smaller array: the large one still serves
-    }
-  }
-
-  std::vector<Item> items_;     // a heap by before(); the children of slot s are 4s + 1 to 4s + 4
+  Items items_;  // the children of slot s are s * arity + 1 and those after it
+  std::size_t size_ = 0;
   std::uint64_t sequence_ = 0;  // of the last push, update or build: breaks ties
 };
 

@@ -1,18 +1,14 @@
 // KeyTable: finds objects by their key, and grows and shrinks one bucket at a time.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <bit>
 #include <cassert>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 #include <string_view>
 
-#include "lukhas/core/allocated_bytes.hpp"
+#include "lukhas/core/chunked_array.hpp"
 
 namespace lukhas {
 
@@ -47,9 +43,8 @@ concept KeyedNode = std::derived_from<Node, KeyHook> && requires(const Node& nod
 // The caller computes the hash, as a hash64 with a seed of its own, so that nobody outside can choose keys
 // that fall into one bucket.
 //
-// The buckets lie in chunks that never move, each as large as all before it. A bucket is written when it is
-// split off, so a new large chunk costs no time, though it counts in full in memoryBytes(). A table that
-// empties keeps its first chunk of 512 bytes until release().
+// The buckets lie in a ChunkedArray: none ever moves, and a bucket is written when it is split off. A table
+// that empties keeps its first chunk of 512 bytes until release().
 //
 // Costs. find, insert, erase, replace: O(1) expected, and O(1) in the worst case but for the length of a
 // bucket. The order of the elements means nothing, so nothing walks through them but checks.
@@ -62,19 +57,18 @@ class KeyTable {
   KeyTable() = default;
   KeyTable(const KeyTable&) = delete;
   KeyTable& operator=(const KeyTable&) = delete;
-  ~KeyTable() { release(); }
 
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] std::size_t memoryBytes() const noexcept { return bytesForChunks(chunkCount_); }
+  [[nodiscard]] std::size_t memoryBytes() const noexcept { return buckets_.memoryBytes(); }
   // What memoryBytes() is when reserve(elements) has been called.
   [[nodiscard]] std::size_t memoryBytesFor(std::size_t elements) const noexcept {
-    return bytesForChunks(std::max(chunkCount_, chunksFor(elements)));
+    return buckets_.memoryBytesFor(elements);
   }
   // The most that memoryBytes() can be with so many elements in it, whatever was in it before; with none,
   // after release().
   [[nodiscard]] static constexpr std::size_t memoryBound(std::size_t elements) noexcept {
-    return bytesForChunks(chunksFor(elements * 2));
+    return Buckets::memoryBound(elements * 2);
   }
 
   // Null when there is none.
@@ -90,21 +84,14 @@ class KeyTable {
 
   // Room for so many elements in all: that many inserts do not allocate. Throws std::bad_alloc, and then
   // nothing has changed.
-  void reserve(std::size_t elements) {
-    for (const std::size_t needed = chunksFor(elements); chunkCount_ < needed;) {
-      const std::size_t bytes = chunkBuckets(chunkCount_) * sizeof(KeyHook*);
-      auto* const chunk = static_cast<KeyHook**>(std::malloc(bytes));
-      if (!chunk) throw std::bad_alloc();
-      chunks_[chunkCount_++] = chunk;
-    }
-  }
+  void reserve(std::size_t elements) { buckets_.reserve(elements); }
 
   // Precondition: room was reserved, and no element has its key.
   void insert(Node& node) noexcept {
-    assert(chunkCount_ >= chunksFor(size_ + 1));
+    assert(buckets_.capacity() > size_);
     if (bucketCount_ == 0) {
       bucketCount_ = smallest;
-      std::fill_n(chunks_[0], smallest, nullptr);
+      for (std::size_t i = 0; i < smallest; ++i) bucket(i) = nullptr;
     }
     if (++size_ > bucketCount_) split();
     KeyHook& hook = node;
@@ -119,7 +106,7 @@ class KeyTable {
     *link = (*link)->nextInBucket;
     --size_;
     while (bucketCount_ > smallest && bucketCount_ > size_ * 2) merge();  // at most twice
-    while (chunkCount_ > chunksFor(bucketCount_)) std::free(chunks_[--chunkCount_]);
+    buckets_.shrinkTo(bucketCount_);
   }
 
   // `fresh`, which is in no table, takes the place of `old`, which has the same key.
@@ -132,7 +119,7 @@ class KeyTable {
 
   // Forgets all elements and gives the memory back.
   void release() noexcept {
-    while (chunkCount_ > 0) std::free(chunks_[--chunkCount_]);
+    buckets_.shrinkTo(0);
     bucketCount_ = size_ = 0;
   }
 
@@ -158,37 +145,14 @@ class KeyTable {
         ++seen;
       }
     }
-    std::size_t allocated = 0;
-    for (std::size_t i = 0; i < chunkCount_; ++i) {
-      allocated += allocatedBytes(chunks_[i], chunkBuckets(i) * sizeof(KeyHook*));
-    }
-    return seen == size_ && allocated <= memoryBytes();
+    return seen == size_;
   }
 
  private:
-  static constexpr std::size_t smallest = 64;
-  static constexpr std::size_t mostChunks = 32;
+  using Buckets = ChunkedArray<KeyHook*>;
+  static constexpr std::size_t smallest = Buckets::firstChunk;
 
-  static constexpr std::size_t chunkBuckets(std::size_t chunk) noexcept {
-    return chunk == 0 ? smallest : smallest << (chunk - 1);
-  }
-  static constexpr std::size_t chunksFor(std::size_t buckets) noexcept {
-    if (buckets == 0) return 0;
-    return static_cast<std::size_t>(std::bit_width((buckets - 1) / smallest)) + 1;
-  }
-  static constexpr std::size_t bytesForChunks(std::size_t chunks) noexcept {
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < chunks; ++i) {
-      bytes += allocationBound(chunkBuckets(i) * sizeof(KeyHook*));
-    }
-    return bytes;
-  }
-
-  [[nodiscard]] KeyHook*& bucket(std::size_t index) const noexcept {
-    const auto chunk = static_cast<std::size_t>(std::bit_width(index / smallest));
-    const std::size_t first = chunk == 0 ? 0 : chunkBuckets(chunk);
-    return chunks_[chunk][index - first];
-  }
+  [[nodiscard]] KeyHook*& bucket(std::size_t index) const noexcept { return buckets_[index]; }
   [[nodiscard]] std::size_t indexOf(std::uint64_t hash) const noexcept {
     const std::size_t mask = std::bit_ceil(bucketCount_) - 1;
     const std::size_t index = hash & mask;
@@ -226,8 +190,7 @@ class KeyTable {
     *end = bucket(removed);
   }
 
-  std::array<KeyHook**, mostChunks> chunks_{};
-  std::size_t chunkCount_ = 0;
+  Buckets buckets_;
   std::size_t bucketCount_ = 0;  // 0, or at least `smallest`
   std::size_t size_ = 0;
 };

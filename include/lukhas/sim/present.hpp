@@ -28,6 +28,7 @@ class Present {
   [[nodiscard]] Loop& loop() noexcept { return *loop_; }
   // For faults and latencies; drawn in the order of execution, so a seed replays them too.
   [[nodiscard]] SplitMix& chance() noexcept { return chance_; }
+  [[nodiscard]] ClockShift& clockShift() noexcept { return *shift_; }
 
   void endLife() {
     const TimePoint now = loop_->now();
@@ -46,13 +47,14 @@ class Present {
  private:
   void begin(TimePoint now) {
     loop_ = std::make_shared<Loop>(splitMix64(seed_ + life_), now);
-    clock_ = std::make_shared<SimulatedClock>(loop_, splitMix64(seed_ * 31 + life_));
+    clock_ = std::make_shared<SimulatedClock>(loop_, splitMix64(seed_ * 31 + life_), shift_);
   }
 
   SplitMix chance_;
   std::uint64_t seed_;
   std::uint64_t life_ = 0;
   std::uint64_t fingerprint_ = 0;
+  std::shared_ptr<ClockShift> shift_ = std::make_shared<ClockShift>();
   std::shared_ptr<Loop> loop_;
   std::shared_ptr<World> clock_;
 };

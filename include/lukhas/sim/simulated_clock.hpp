@@ -84,13 +84,22 @@ class SimulatedLane final : public WorldLane {
   std::shared_ptr<State> state_;
 };
 
+// By how much the machine's other clocks have left the loop's, over all lives.
+struct ClockShift {
+  Duration suspended{};  // while the machine was: the loop's clock stood still
+  Duration wall{};       // by which somebody has set the time of day
+};
+
 class SimulatedClock final : public World {
  public:
-  SimulatedClock(std::shared_ptr<Loop> loop, std::uint64_t seed) : loop_(std::move(loop)), chance_(seed) {}
+  SimulatedClock(std::shared_ptr<Loop> loop, std::uint64_t seed, std::shared_ptr<const ClockShift> shift)
+      : loop_(std::move(loop)), chance_(seed), shift_(std::move(shift)) {}
 
   TimePoint now() const noexcept override { return loop_->now(); }
+  TimePoint bootNow() const noexcept override { return loop_->now() + shift_->suspended; }
   WallTime wallNow() const noexcept override {
-    return WallTime(std::chrono::sys_days{std::chrono::year{2026} / 1 / 1}) + loop_->now().time_since_epoch();
+    return WallTime(std::chrono::sys_days{std::chrono::year{2026} / 1 / 1}) + bootNow().time_since_epoch() +
+           shift_->wall;
   }
   std::uint64_t random() noexcept override { return chance_.next(); }
   std::unique_ptr<WorldTimer> makeTimer(const asio::any_io_executor&) override {
@@ -103,6 +112,7 @@ class SimulatedClock final : public World {
  private:
   std::shared_ptr<Loop> loop_;
   SplitMix chance_;
+  std::shared_ptr<const ClockShift> shift_;
 };
 
 }  // namespace lukhas::detail

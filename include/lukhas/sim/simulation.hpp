@@ -81,6 +81,12 @@ class Simulation {
     return !present_->loop().idle();
   }
 
+  // The machine sleeps for so long: nothing runs, and the environment's now() and its timers stand still;
+  // bootNow() and the time of day go on. Zero or more.
+  void suspendFor(Duration duration) noexcept { present_->clockShift().suspended += duration; }
+  // Somebody sets the time of day, forwards or backwards. Nothing else changes.
+  void shiftWallClock(Duration by) noexcept { present_->clockShift().wall += by; }
+
   // The disk of this machine: crash() leaves of it what a power cut leaves.
   [[nodiscard]] const std::shared_ptr<SimulatedDisk>& disk() const noexcept { return disk_; }
   // The storage system of that name, on a machine of its own: made when it is first asked for; crash() does

@@ -11,6 +11,7 @@ enum class TtlErrc {
   ttl_out_of_range,  // and the policy refuses instead of clamping. details: key, type, ttlMs, minimumMs,
                      // maximumMs
   too_many_entries,  // maxEntries keys are registered. details: key, maximum
+  too_many_types,    // maxTypes are known. details: type, maximum
   closed,            // the engine was destroyed during the sweep
 };
 
@@ -22,6 +23,7 @@ constexpr const char* describeError(TtlErrc code) noexcept {
     case TtlErrc::invalid_type: return "a type has at most 64 bytes";
     case TtlErrc::ttl_out_of_range: return "the time to live is out of the policy's range";
     case TtlErrc::too_many_entries: return "too many entries are registered";
+    case TtlErrc::too_many_types: return "too many types are known";
     case TtlErrc::closed: return "the engine was destroyed";
   }
   return "unknown error";

@@ -19,6 +19,7 @@ using namespace std::chrono_literals;
 using lukhas::Duration;
 using lukhas::EntryExpired;
 using lukhas::EntryExpiringSoon;
+using lukhas::ExtendResult;
 using lukhas::TTLEnforcementEngine;
 using lukhas::TTLEnforcementEngineOptions;
 
@@ -83,7 +84,7 @@ class Reference {
   struct Entry {
     std::string type;
     Duration ttl{}, expiresAt{};
-    Duration warnAt = never;  // not warned of yet, and wants to be
+    bool warned = false;  // in this life
   };
   using Reports =
       std::vector<std::tuple<Duration, std::string, std::string>>;  // when, key, "type" or "type!"
@@ -94,19 +95,26 @@ class Reference {
   Duration enter(const std::string& key, const std::string& type, std::optional<Duration> ttl, Duration now) {
     const Rules rules = rulesOf(type);
     const Duration granted = std::clamp(ttl.value_or(rules.standard), rules.shortest, rules.longest);
-    entries_[key] = {type, granted, now + granted, never};
-    if (rules.window > 0s) entries_[key].warnAt = now + granted - rules.window;
+    entries_[key] = {type, granted, now + granted, false};
     return granted;
   }
-  bool prolong(const std::string& key, std::optional<Duration> by, Duration now) {
-    const auto left = remaining(key, now);
-    if (!left) return false;
-    Entry& entry = entries_[key];
-    const Rules rules = rulesOf(entry.type);
-    entry.expiresAt = now + (by ? std::min(*left + *by, rules.longest) : entry.ttl);
-    const Duration warnAt = entry.expiresAt - rules.window;
-    if (rules.window > 0s && (entry.warnAt != never || warnAt > now)) entry.warnAt = warnAt;
+  bool refresh(const std::string& key, Duration now) {
+    const auto found = entries_.find(key);
+    if (found == entries_.end()) return false;
+    Entry& entry = found->second;
+    if (entry.expiresAt + rulesOf(entry.type).grace <= now) return false;
+    entry.expiresAt = now + entry.ttl;
     return true;
+  }
+  ExtendResult extend(const std::string& key, Duration by, Duration now) {
+    const auto left = remaining(key, now);
+    if (!left) return {};
+    Entry& entry = entries_[key];
+    const Duration longest = rulesOf(entry.type).longest;
+    const Duration granted = std::min(*left + by, longest);
+    entry.expiresAt = now + granted;
+    return {*left + by > longest ? ExtendResult::Outcome::reached_maximum : ExtendResult::Outcome::extended,
+            granted};
   }
   bool erase(const std::string& key) { return entries_.erase(key) > 0; }
   [[nodiscard]] std::optional<Duration> remaining(const std::string& key, Duration now) const {
@@ -134,15 +142,21 @@ class Reference {
         ++removed;
         continue;
       }
-      if (entry.warnAt <= now) {
-        if (entry.expiresAt > now) reports.emplace_back(now, key, entry.type + "!");
-        entry.warnAt = never;
+      const Duration window = rulesOf(entry.type).window;
+      if (window > 0s && !entry.warned && entry.expiresAt > now && entry.expiresAt - window <= now) {
+        reports.emplace_back(now, key, entry.type + "!");
+        entry.warned = true;
       }
       ++row;
     }
     return removed;
   }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  [[nodiscard]] std::size_t sizeOf(const std::string& type) const {
+    return static_cast<std::size_t>(std::count_if(entries_.begin(), entries_.end(),
+                                                  [&](const auto& row) { return row.second.type == type; }));
+  }
+  [[nodiscard]] const Entry& at(const std::string& key) const { return entries_.at(key); }
 
  private:
   std::map<std::string, Entry> entries_;
@@ -154,6 +168,8 @@ struct Bench {
   Reference reference;
   Reference::Reports reports;
   std::vector<lukhas::Subscription> watching;
+  std::map<Duration, std::pair<Duration, Duration>> lastOfGrace;  // grace: when reported, its expiry
+  bool inOrder = true;
   std::uint64_t entered = 0;
   std::uint64_t removed = 0;
 
@@ -162,11 +178,21 @@ struct Bench {
     watching.push_back(engine.onExpired.connect([this](const EntryExpired& event) {
       reports.emplace_back(world.elapsed(), event.key, event.type);
       ++removed;
+      noteOrder(event);
     }));
     watching.push_back(engine.onExpiringSoon.connect([this](const EntryExpiringSoon& event) {
       reports.emplace_back(world.elapsed(), event.key, event.type + "!");
       if (event.remaining != engine.getRemainingTTL(event.key)) reports.emplace_back(never, event.key, "?");
     }));
+  }
+
+  // What is reported at one instant, for one grace period, comes in the order of its expiry.
+  void noteOrder(const EntryExpired& event) {
+    const Duration expiresAt = reference.at(event.key).expiresAt;
+    auto& [instant, last] = lastOfGrace[rulesOf(event.type).grace];
+    inOrder = inOrder && (instant != world.elapsed() || last <= expiresAt);
+    instant = world.elapsed();
+    last = expiresAt;
   }
 
   void apply(const Step& step) {
@@ -183,8 +209,8 @@ struct Bench {
         ++entered;
         break;
       }
-      case Step::refresh: RC_ASSERT(engine.refresh(key) == reference.prolong(key, std::nullopt, now)); break;
-      case Step::extend: RC_ASSERT(engine.extend(key, span) == reference.prolong(key, span, now)); break;
+      case Step::refresh: RC_ASSERT(engine.refresh(key) == reference.refresh(key, now)); break;
+      case Step::extend: extend(key, span); break;
       case Step::unregister: RC_ASSERT(engine.unregister(key) == reference.erase(key)); break;
       case Step::wait: wait(step.seconds); break;
       case Step::look: look(span); break;
@@ -195,6 +221,12 @@ struct Bench {
     check();
   }
 
+  void extend(const std::string& key, Duration by) {
+    const ExtendResult expected = reference.extend(key, by, world.elapsed());
+    const ExtendResult given = engine.extend(key, by);
+    RC_ASSERT(given.outcome == expected.outcome);
+    RC_ASSERT(given.remaining == expected.remaining);
+  }
   // Second by second: all times are whole seconds.
   void wait(int seconds) {
     settle();
@@ -218,7 +250,7 @@ struct Bench {
     settle();
     std::size_t swept = 0;
     world.spawn([](TTLEnforcementEngine& swept_, std::size_t& result) -> asio::awaitable<void> {
-      result = co_await swept_.sweep();
+      result = (co_await swept_.sweep()).expired;
     }(engine, swept));
     world.runFor(0s);
     RC_ASSERT(swept == reference.workAt(world.elapsed()));
@@ -234,6 +266,12 @@ struct Bench {
     RC_ASSERT(metrics.activeEntries == reference.size());
     RC_ASSERT(metrics.totalEntries == entered);
     RC_ASSERT(metrics.expiredEntries == removed);
+    RC_ASSERT(inOrder);
+    engine.forEachType([this](const lukhas::TtlTypeStatistics& type) {
+      RC_ASSERT(type.activeEntries == reference.sizeOf(type.type));
+    });
+    RC_ASSERT(engine.healthCheck().healthy || !reference.running);
+    for (const Duration window : {0s, 3s, 100s}) look(window);
     for (int i = 0; i < keyCount; ++i) {
       const std::string key(1, static_cast<char>('a' + i));
       RC_ASSERT(engine.getRemainingTTL(key) == reference.remaining(key, world.elapsed()));

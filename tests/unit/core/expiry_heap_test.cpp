@@ -23,9 +23,12 @@ using Heap = lukhas::ExpiryHeap<Entry>;
 using Time = std::chrono::steady_clock::time_point;
 using Names = std::vector<std::string>;
 
+constexpr std::size_t itemBytes = 24;
+
 constexpr Time at(std::chrono::milliseconds since) { return Time(since); }
 
-Names popAll(Heap& heap) {
+template <class AnyHeap>
+Names popAll(AnyHeap& heap) {
   Names names;
   heap.popExpired(Time::max(), heap.size(), [&](Entry& entry, Time) { names.push_back(entry.name); });
   return names;
@@ -105,7 +108,7 @@ TEST_CASE("an erased element is out and the others stay", "[core]") {
 
 TEST_CASE("who takes the place of an erased element rises when it is earlier than its new parent", "[core]") {
   auto entries = makeEntries(10);
-  Heap heap;
+  lukhas::ExpiryHeap<Entry, Time, 4> heap;
   // Element 9 (11 ms) is a child of 2 (10 ms); in place of 5 it becomes one of 1 (100 ms).
   const std::vector<int> times = {0, 100, 10, 10, 10, 200, 200, 200, 200, 11};
   for (std::size_t i = 0; i < entries.size(); ++i)
@@ -234,16 +237,59 @@ TEST_CASE("a bulk load gives the same order as single pushes", "[core]") {
 TEST_CASE("the array shrinks when most of it is empty", "[core]") {
   auto entries = makeEntries(10'000);
   Heap heap;
-  for (std::size_t i = 0; i < entries.size(); ++i) heap.push(entries[i], at(std::chrono::milliseconds(i)));
-  const std::size_t item = 24;
-  CHECK(heap.memoryBytes() >= 10'000 * item);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::size_t promised = heap.memoryBytesFor(i + 1);
+    heap.push(entries[i], at(std::chrono::milliseconds(i)));
+    REQUIRE(heap.memoryBytes() == promised);
+  }
+  CHECK(heap.memoryBytes() >= 10'000 * itemBytes);
 
-  heap.popExpired(at(1h), 9'900, [](Entry&, Time) {});
-  CHECK(heap.size() == 100);
-  CHECK(heap.memoryBytes() <= 4 * 100 * item);
+  while (!heap.empty()) {
+    heap.popExpired(at(1h), 1, [](Entry&, Time) {});
+    if (!heap.empty()) REQUIRE(heap.memoryBytes() <= Heap::memoryBound(heap.size()));
+  }
+  CHECK(heap.memoryBytes() <= 80 * itemBytes);  // the first chunk stays
+  CHECK(Heap::memoryBound(100) < 4 * 200 * itemBytes);
+  CHECK(Heap::memoryBound(0) == 0);
+}
+
+TEST_CASE("the array never moves an element's place while it grows and shrinks", "[core]") {
+  auto entries = makeEntries(5'000);
+  Heap heap;
+  for (std::size_t i = 0; i < entries.size(); ++i) heap.push(entries[i], at(std::chrono::milliseconds(i)));
   CHECK(heap.checkInvariants());
-  popAll(heap);
-  CHECK(heap.memoryBytes() <= 64 * item);
+  for (std::size_t i = entries.size(); i-- > 3;) {  // from the end: no element needs to move
+    heap.erase(entries[i]);
+    if (i % 400 == 0) REQUIRE(heap.checkInvariants());
+  }
+  CHECK(popAll(heap) == Names{"0", "1", "2"});
+}
+
+TEST_CASE("a heap with room takes that many elements without more memory", "[core]") {
+  auto entries = makeEntries(1000);
+  Heap heap;
+  heap.reserve(1000);
+  const std::size_t reserved = heap.memoryBytes();
+  for (Entry& entry : entries) heap.push(entry, at(1ms));
+  CHECK(heap.memoryBytes() == reserved);
+}
+
+TEMPLATE_TEST_CASE_SIG("a heap of any arity gives the same order", "[core]", ((std::size_t arity), arity), 2,
+                       4, 8, 16) {
+  auto entries = makeEntries(700);
+  lukhas::ExpiryHeap<Entry, int, arity> heap;
+  for (std::size_t i = 0; i < entries.size(); ++i) heap.push(entries[i], static_cast<int>(i * 7919 % 500));
+  for (std::size_t i = 0; i < entries.size(); i += 3) heap.update(entries[i], static_cast<int>(i % 90));
+  for (std::size_t i = 1; i < entries.size(); i += 7) heap.erase(entries[i]);
+  CHECK(heap.checkInvariants());
+  int before = -1;
+  std::size_t taken = 0;
+  heap.popExpired(1000, entries.size(), [&](Entry&, int time) {
+    CHECK(before <= time);
+    before = time;
+    ++taken;
+  });
+  CHECK(taken == 600);
 }
 
 TEST_CASE("a cleared heap lets go of its elements and memory", "[core]") {

@@ -10,6 +10,7 @@
 
 using namespace std::chrono_literals;
 using lukhas::Errc;
+using lukhas::ExtendResult;
 using lukhas::OutOfRangeTtl;
 using lukhas::TtlErrc;
 using lukhas::test::refusalOf;
@@ -60,7 +61,10 @@ TEST_CASE("a TTL is accepted at both ends of its range and clamped beyond them",
   CHECK(ttl->registerEntry("c", 30s - 1ns) == 30s);
   CHECK(ttl->registerEntry("d", 1h + 1ns) == 1h);
   CHECK(ttl->registerEntry("e", -1s) == 30s);
-  CHECK(ttl->registerEntry("f", lukhas::Duration::max()) == 1h);
+  CHECK(ttl->registerEntry("f", 0s) == 30s);
+  CHECK(ttl->registerEntry("g", lukhas::Duration::max()) == 1h);
+  CHECK(ttl->registerEntry("h", std::chrono::hours::max()) == 1h);  // no nanoseconds hold that
+  CHECK(ttl->registerEntry("i", std::chrono::hours::min()) == 30s);
   CHECK(ttl->getRemainingTTL("d") == 1h);
 }
 
@@ -76,7 +80,11 @@ TEST_CASE("a TTL out of range is refused with its figures where the options say 
         "{\"key\":\"a\\\"\xEF\xBF\xBD\",\"maximumMs\":3600000.0,\"minimumMs\":30000.0,\"ttlMs\":1000.0,"
         "\"type\":\"cache\"}");
   CHECK_FALSE(ttl->isValid("a\"\xff"));
-  CHECK(refusalOf([&] { ttl->registerEntry("b", 1h + 1ns); }).code() == TtlErrc::ttl_out_of_range);
+  for (const lukhas::AnyDuration ttlOut :
+       {lukhas::AnyDuration(1h + 1ns), lukhas::AnyDuration(0s), lukhas::AnyDuration(-1h),
+        lukhas::AnyDuration(std::chrono::hours::max()), lukhas::AnyDuration(std::chrono::hours::min())}) {
+    CHECK(refusalOf([&] { ttl->registerEntry("b", ttlOut); }).code() == TtlErrc::ttl_out_of_range);
+  }
   CHECK(ttl->getMetrics().totalEntries == 2);
 }
 
@@ -118,16 +126,24 @@ TEST_CASE("an extension is added to what is left", "[ttl]") {
   CHECK(ttl->getRemainingTTL("key") == 2s);
 }
 
-TEST_CASE("an extension leads at most to the longest TTL from now", "[ttl]") {
+TEST_CASE("an extension leads at most to the longest TTL from now and says so", "[ttl]") {
+  using Outcome = ExtendResult::Outcome;
   TtlWorld ttl;
   ttl->registerEntry("key", 5min);
-  CHECK(ttl->extend("key", 55min));
-  CHECK(ttl->getRemainingTTL("key") == 1h);
+  const ExtendResult whole = ttl->extend("key", 55min);
+  CHECK((whole.outcome == Outcome::extended && whole.remaining == 1h));
   ttl.world.runFor(10s);
-  CHECK(ttl->extend("key", 11s));
+  const ExtendResult part = ttl->extend("key", 11s);
+  CHECK((part && part.outcome == Outcome::reached_maximum && part.remaining == 1h));
   CHECK(ttl->getRemainingTTL("key") == 1h);
-  CHECK(ttl->extend("key", lukhas::Duration::max()));
+  for (const lukhas::AnyDuration forEver :
+       {lukhas::AnyDuration(lukhas::Duration::max()), lukhas::AnyDuration(std::chrono::hours::max())}) {
+    const ExtendResult none = ttl->extend("key", forEver);
+    CHECK((none.outcome == Outcome::reached_maximum && none.remaining == 1h));
+  }
   CHECK(ttl->getRemainingTTL("key") == 1h);
+  const ExtendResult nobody = ttl->extend("nobody", 1s);
+  CHECK((!nobody && nobody.outcome == Outcome::not_valid && nobody.remaining == 0s));
 }
 
 TEST_CASE("an extension beyond the longest TTL is refused where the options say so", "[ttl]") {
@@ -157,14 +173,40 @@ TEST_CASE("a negative extension is an invalid argument", "[ttl]") {
   CHECK(ttl->getRemainingTTL("key") == 1min);
 }
 
-TEST_CASE("an expired entry is neither refreshed nor extended", "[ttl]") {
-  TtlWorld ttl;
-  ttl->start();
+TEST_CASE("in its grace period an entry is not valid and a refresh makes it valid again", "[ttl]") {
+  for (const bool started : {false, true}) {
+    TtlWorld ttl;
+    if (started) ttl->start();
+    ttl->registerEntry("key", 30s);
+    ttl.world.runFor(35s - 1ns);
+    CHECK_FALSE(ttl->isValid("key"));
+    CHECK_FALSE(ttl->extend("key", 1min));  // of nothing that is left
+    CHECK_FALSE(ttl->isValid("key"));
+    CHECK(ttl->refresh("key"));
+    CHECK(ttl->getRemainingTTL("key") == 30s);
+    CHECK(ttl.expired.empty());
+  }
+}
+
+TEST_CASE("after its grace period an entry is gone for refresh and extend alike", "[ttl]") {
+  for (const bool started : {false, true}) {
+    TtlWorld ttl;
+    if (started) ttl->start();
+    ttl->registerEntry("key", 30s);
+    ttl.world.runFor(35s);
+    CHECK_FALSE(ttl->refresh("key"));
+    CHECK_FALSE(ttl->extend("key", 1min));
+    CHECK_FALSE(ttl->isValid("key"));
+  }
+}
+
+TEST_CASE("without a grace period an entry cannot be refreshed from its expiry on", "[ttl]") {
+  TtlWorld ttl({.gracePeriod = 0s});
   ttl->registerEntry("key", 30s);
+  ttl.world.runFor(30s - 1ns);
+  CHECK(ttl->refresh("key"));
   ttl.world.runFor(30s);
   CHECK_FALSE(ttl->refresh("key"));
-  CHECK_FALSE(ttl->extend("key", 1min));
-  CHECK_FALSE(ttl->isValid("key"));
 }
 
 TEST_CASE("registering a key again replaces its entry", "[ttl]") {
@@ -221,6 +263,17 @@ TEST_CASE("one more key than the maximum is refused and expired ones count", "[t
   CHECK_THROWS_AS(ttl->registerEntry("c"), lukhas::Error);
   ttl.world.runFor(1s);
   CHECK_NOTHROW(ttl->registerEntry("c"));
+}
+
+TEST_CASE("one more type than the maximum is refused and nothing has changed", "[ttl]") {
+  TtlWorld ttl({.maxTypes = 1, .policies = {{"session", {}}}});
+  ttl->registerEntry("a", 30s, "session");
+  ttl->registerEntry("b", 30s, "cache");
+  const auto error = refusalOf([&] { ttl->registerEntry("b", 1min, "session:42"); });
+  CHECK(error.code() == TtlErrc::too_many_types);
+  CHECK(ttl->getRemainingTTL("b") == 30s);
+  CHECK_THROWS_AS(ttl->registerEntry("c", 1min, "session:42"), lukhas::Error);
+  CHECK(ttl->getMetrics().totalEntries == 2);
 }
 
 TEST_CASE("a type lives by its policy and inherits the rest", "[ttl]") {

@@ -22,7 +22,7 @@ TEST_CASE("an entry is reported once and exactly when its grace period is over",
   ttl.world.runFor(1ns);
   CHECK(ttl.expired == Lines{"key/cache@45000"});
   ttl->start();
-  CHECK(ttl.sweep() == 0);
+  CHECK(ttl.sweep().expired == 0);
   ttl.world.runFor(1h);
   CHECK(ttl.expired.size() == 1);
 }
@@ -104,20 +104,25 @@ TEST_CASE("what expires soon is told once when it comes into the window", "[ttl]
   CHECK(ttl.expired.size() == 1);
 }
 
-TEST_CASE("it is told again only after the entry was out of the window again", "[ttl]") {
+TEST_CASE("it is told once in a life and prolonging moves the moment until then", "[ttl]") {
   TtlWorld ttl({.expiringSoonWindow = 10s});
   ttl->start();
   ttl->registerEntry("key", 30s);
   ttl.world.runFor(15s);
   ttl->refresh("key");  // the warning at 20 s is not due any more
-  ttl.world.runFor(22s);
-  CHECK(ttl.soon == Lines{"key/@35000-10000"});
-  ttl->extend("key", 1s);  // 9 s left: still within
-  ttl.world.runFor(2s);
-  CHECK(ttl.soon.size() == 1);
-  ttl->refresh("key");
+  ttl.world.runFor(10s);
+  ttl->extend("key", 2s);
+  ttl.world.runFor(12s);
+  CHECK(ttl.soon == Lines{"key/@37000-10000"});
+  ttl->extend("key", 1s);
+  ttl->refresh("key");  // out of the window, and into it again: the same life
+  ttl.world.runFor(31s);
+  CHECK(ttl->refresh("key"));  // also by way of the grace period
   ttl.world.run();
-  CHECK(ttl.soon == Lines{"key/@35000-10000", "key/@59000-10000"});
+  CHECK(ttl.soon.size() == 1);
+  ttl->registerEntry("key", 30s);  // another life
+  ttl.world.run();
+  CHECK(ttl.soon.size() == 2);
 }
 
 TEST_CASE("an entry whose whole life is within the window is told at once", "[ttl]") {
@@ -126,12 +131,36 @@ TEST_CASE("an entry whose whole life is within the window is told at once", "[tt
   ttl->registerEntry("key", 30s);
   ttl.world.runFor(0s);
   CHECK(ttl.soon == Lines{"key/@0-30000"});
-  ttl->refresh("key");  // still within
+  ttl->refresh("key");
   ttl.world.runFor(1s);
   CHECK(ttl.soon.size() == 1);
   ttl->registerEntry("key", 30s);  // another life
   ttl.world.runFor(0s);
   CHECK(ttl.soon == Lines{"key/@0-30000", "key/@1000-30000"});
+}
+
+TEST_CASE("each type has its own lead time", "[ttl]") {
+  TtlWorld ttl({.expiringSoonWindow = 10s,
+                .policies = {{"early", {.expiringSoonWindow = 20s}}, {"never", {.expiringSoonWindow = 0s}}}});
+  ttl->start();
+  ttl->registerEntry("a", 30s);
+  ttl->registerEntry("b", 30s, "early");
+  ttl->registerEntry("c", 30s, "never");
+  ttl.world.run();
+  CHECK(ttl.soon == Lines{"b/early@10000-20000", "a/@20000-10000"});
+}
+
+TEST_CASE("an entry that nobody was warned of in time is warned of in the life that a refresh gave it",
+          "[ttl]") {
+  TtlWorld ttl({.expiringSoonWindow = 10s});
+  ttl->registerEntry("key", 30s);
+  ttl.world.runFor(32s);
+  ttl->start();  // in its grace period
+  ttl.world.runFor(0s);
+  CHECK(ttl.soon.empty());
+  CHECK(ttl->refresh("key"));
+  ttl.world.run();
+  CHECK(ttl.soon == Lines{"key/@52000-10000"});
 }
 
 TEST_CASE("an entry that has expired or gone is not said to expire soon", "[ttl]") {
@@ -212,4 +241,68 @@ TEST_CASE("a listener that throws keeps nobody from hearing", "[ttl]") {
   ttl.world.run();
   CHECK(heard == 2);
   CHECK(ttl->onExpired.listenerErrors() == 2);
+}
+
+TEST_CASE("a listener that unregisters its neighbours is the last to hear of them", "[ttl]") {
+  TtlWorld ttl;
+  ttl->start();
+  int unregistered = 0;
+  ttl.watching.push_back(ttl->onExpired.connect([&](const EntryExpired& event) {
+    const int own = std::stoi(event.key);
+    CHECK_FALSE(ttl->unregister(event.key));  // it is gone already
+    CHECK_FALSE(ttl->unregister(std::to_string(own - 1)));
+    if (ttl->unregister(std::to_string(own + 1))) ++unregistered;
+  }));
+  for (int i = 10; i < 20; ++i) ttl->registerEntry(std::to_string(i), 30s);
+  ttl.world.run();
+  CHECK(ttl.expired.size() == 5);
+  CHECK(unregistered == 5);
+  for (const std::string& line : ttl.expired) CHECK(std::stoi(line) % 2 == 0);
+  CHECK(ttl->getMetrics().expiredEntries == 5);
+}
+
+TEST_CASE("a listener may register what it hears of at once and for ever so many times", "[ttl]") {
+  TtlWorld ttl({.minTtl = 1ms, .maxEntriesPerSlice = 3, .gracePeriod = 0s});
+  ttl->start();
+  ttl.watching.push_back(ttl->onExpired.connect(
+      [&](const EntryExpired& event) { ttl->registerEntry(event.key, 1ms, event.type); }));
+  for (int i = 0; i < 10; ++i) ttl->registerEntry(std::to_string(i), 1ms, "t");
+  ttl.world.runFor(50ms);
+  CHECK(ttl.expired.size() == 500);
+  CHECK(ttl->getMetrics().activeEntries == 10);
+  ttl->stop();
+}
+
+TEST_CASE("a listener that destroys its own subscription hears nothing more", "[ttl]") {
+  TtlWorld ttl;
+  ttl->start();
+  int heard = 0;
+  lukhas::Subscription own;
+  own = ttl->onExpired.connect([&](const EntryExpired&) {
+    ++heard;
+    own = {};
+  });
+  for (int i = 0; i < 5; ++i) ttl->registerEntry(std::to_string(i), 30s);
+  ttl.world.run();
+  CHECK(heard == 1);
+  CHECK(ttl.expired.size() == 5);  // the others hear on
+}
+
+TEST_CASE("a listener of what expires soon may prolong or unregister or destroy its subscription", "[ttl]") {
+  TtlWorld ttl({.expiringSoonWindow = 10s});
+  ttl->start();
+  int heard = 0;
+  lukhas::Subscription own;
+  own = ttl->onExpiringSoon.connect([&](const EntryExpiringSoon& event) {
+    ++heard;
+    if (event.key == "a") CHECK(ttl->refresh("a"));
+    if (event.key == "b") CHECK(ttl->unregister("b"));
+    if (event.key == "c") own = {};
+    throw std::runtime_error("a listener's own trouble");
+  });
+  for (const char* key : {"a", "b", "c", "d"}) ttl->registerEntry(key, 30s);
+  ttl.world.run();
+  CHECK(heard == 3);
+  CHECK(ttl.expired == Lines{"c/@35000", "d/@35000", "a/@55000"});
+  CHECK(ttl->onExpiringSoon.listenerErrors() == 3);
 }

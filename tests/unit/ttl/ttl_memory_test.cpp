@@ -5,6 +5,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "lukhas/sim/simulation.hpp"
@@ -17,8 +18,8 @@ namespace ttl_memory_test {
 
 using namespace std::chrono_literals;
 using lukhas::TimePoint;
+using lukhas::TTLEnforcementEngineOptions;
 using lukhas::detail::EntrySchedule;
-using lukhas::detail::TtlRules;
 
 TEST_CASE("entries expire on time after alarms that there was no memory for", "[ttl]") {
   for (const int failing : {1, 2, 3}) {
@@ -60,54 +61,86 @@ TEST_CASE("a run that could not post its next slice is begun anew", "[ttl]") {
   CHECK(world.elapsed() == 30s);
 }
 
+namespace {
+
+TTLEnforcementEngineOptions warned() { return {.gracePeriod = 5s, .expiringSoonWindow = 10s}; }
+
+void follow(EntrySchedule& entries, lukhas::Duration until) {
+  while (entries.isDue(TimePoint(until))) (void)entries.takeDue(TimePoint(until));
+}
+
+// Whether the call found no memory when its nth allocation failed.
+template <class Call>
+bool failsAt(int nth, Call&& call) {
+  const lukhas::test::FailingMemory failing(nth);
+  try {
+    call();
+  } catch (const std::bad_alloc&) {
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 TEST_CASE("registering a key anew without memory leaves the old entry as it was", "[ttl]") {
   const std::string longType(40, 't');  // more than a string keeps in itself
-  const TtlRules rules{5min, 30s, 1h, lukhas::OutOfRangeTtl::clamp, 5s, 10s};
   for (const lukhas::Duration reached : {0s, 32s}) {
     int failed = 0;
-    for (int nth = 0;; ++nth) {
-      EntrySchedule entries(1);
-      entries.put("a", "old", rules, 30s, TimePoint());
-      while (entries.isDue(TimePoint(reached))) (void)entries.takeDue(TimePoint(reached));
+    for (bool refused = true; refused; ++failed) {
+      EntrySchedule entries(warned(), 1);
+      entries.put("a", "old", 30s, TimePoint());
+      follow(entries, reached);
       const auto before = entries.next();
-      bool refused = false;
-      {
-        const lukhas::test::FailingMemory failing(nth);
-        try {
-          entries.put("a", longType, rules, 1min, TimePoint(reached));
-        } catch (const std::bad_alloc&) {
-          refused = true;
-        }
-      }
+      refused = failsAt(failed, [&] { entries.put("a", longType, 1min, TimePoint(reached)); });
       CHECK(entries.checkInvariants());
       CHECK(entries.size() == 1);
-      if (!refused) break;
-      ++failed;
-      CHECK(entries.next() == before);
+      CHECK((entries.next() == before) == refused);
+      CHECK(entries.types().size() == (refused ? 2 : 3));
     }
-    CHECK(failed > 0);
+    CHECK(failed > 1);
   }
 }
 
 TEST_CASE("registering a new key without memory changes nothing", "[ttl]") {
   const std::string longKey(40, 'k');
-  const TtlRules rules{5min, 30s, 1h, lukhas::OutOfRangeTtl::clamp, 5s, 10s};
-  for (int nth = 0;; ++nth) {
-    EntrySchedule entries(1);
-    entries.put("a", "", rules, 30s, TimePoint());
-    bool refused = false;
-    {
-      const lukhas::test::FailingMemory failing(nth);
-      try {
-        entries.put(longKey, longKey, rules, 1min, TimePoint());
-      } catch (const std::bad_alloc&) {
-        refused = true;
-      }
+  int failed = 0;
+  // With 61 or 189 of them the heap's chunks are full, with 64 or 192 the table's.
+  for (const int others : {0, 1, 61, 64, 189, 192}) {
+    failed = 0;
+    for (bool refused = true; refused; ++failed) {
+      EntrySchedule entries(warned(), 1);
+      for (int i = 0; i < others; ++i) entries.put(std::to_string(i), "", 30s, TimePoint());
+      refused = failsAt(failed, [&] { entries.put(longKey, longKey, 1min, TimePoint()); });
+      CHECK(entries.checkInvariants());
+      CHECK(entries.size() == static_cast<std::size_t>(others) + (refused ? 0 : 1));
+      CHECK(entries.remaining(longKey, TimePoint()).has_value() == !refused);
     }
-    CHECK(entries.checkInvariants());
-    CHECK(entries.size() == (refused ? 1 : 2));
-    if (!refused) break;
+    CHECK(failed > 2);
   }
+}
+
+TEST_CASE("a refresh in the grace period without memory leaves the entry ended", "[ttl]") {
+  int failed = 0;
+  for (bool refused = true; refused; ++failed) {
+    EntrySchedule entries(warned(), 1);
+    entries.put("a", "", 30s, TimePoint());
+    follow(entries, 32s);
+    for (int i = 0; i < 61; ++i) entries.put(std::to_string(i), "", 1h, TimePoint(32s));
+    refused = failsAt(failed, [&] { (void)entries.refresh("a", TimePoint(32s)); });
+    CHECK(entries.checkInvariants());
+    CHECK(entries.remaining("a", TimePoint(32s)).has_value() == !refused);
+  }
+  CHECK(failed > 1);
+}
+
+TEST_CASE("an entry whose grace period could not begin for want of memory begins it later", "[ttl]") {
+  EntrySchedule entries(warned(), 1);
+  entries.put("a", "", 30s, TimePoint());
+  follow(entries, 20s);
+  CHECK(failsAt(0, [&] { (void)entries.takeDue(TimePoint(30s)); }));
+  CHECK(entries.checkInvariants());
+  CHECK(std::holds_alternative<EntrySchedule::GraceBegun>(entries.takeDue(TimePoint(30s))));
 }
 
 }  // namespace ttl_memory_test

@@ -1,6 +1,10 @@
 #include "lukhas/ttl/ttl_metrics.hpp"
 
 #include <chrono>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
 
 #include "support/catch.hpp"
 #include "unit/ttl/ttl_world.hpp"
@@ -74,4 +78,35 @@ TEST_CASE("the metrics are written for Prometheus", "[ttl]") {
   CHECK_THAT(text, Catch::Matchers::Contains("\nlukhas_ttl_total_entries_total 1\n"));
   CHECK_THAT(text, Catch::Matchers::Contains("\nlukhas_ttl_avg_ttl_ms 30000\n"));
   CHECK_THAT(text, Catch::Matchers::Contains("\nlukhas_ttl_active_entries 1\n"));
+}
+
+TEST_CASE("the figures of each type are told apart", "[ttl]") {
+  TtlWorld ttl({.policies = {{"session", {.defaultTtl = 10min}}}});
+  ttl->start();
+  ttl->registerEntry("a", 30s, "cache");
+  ttl->registerEntry("b", 90s, "cache");
+  ttl->registerEntry("c", 1min);
+  ttl->registerEntry("c", 1min, "cache");  // changes its type
+  ttl.world.runFor(35s);
+  std::vector<std::string> lines;
+  ttl->forEachType([&](const lukhas::TtlTypeStatistics& type) {
+    lines.push_back(fmt::format("{}: {} {} {} {}", type.type, type.totalEntries, type.expiredEntries,
+                                type.activeEntries, type.avgTTLMs));
+    ttl->unregister("b");  // may be called here
+  });
+  CHECK(lines == std::vector<std::string>{": 1 0 0 60000", "session: 0 0 0 0", "cache: 3 1 2 60000"});
+}
+
+TEST_CASE("a sweep says what it did", "[ttl]") {
+  TtlWorld ttl({.maxEntriesPerSlice = 2, .expiringSoonWindow = 10s});
+  for (const char* key : {"a", "b", "c"}) ttl->registerEntry(key, 30s);
+  ttl->registerEntry("d", 44s);
+  ttl.world.runFor(35s);
+  const lukhas::SweepReport report = ttl.sweep();
+  CHECK(report.expired == 3);
+  CHECK(report.warned == 1);
+  CHECK(report.slices == 2);
+  CHECK(report.duration == 0s);  // virtual time stands still meanwhile
+  const lukhas::SweepReport nothing = ttl.sweep();
+  CHECK((nothing.expired == 0 && nothing.warned == 0 && nothing.slices == 1));
 }

@@ -37,6 +37,7 @@ TEST_CASE("the defaults are those that are promised", "[ttl]") {
   CHECK(options.maxTtl == 1h);
   CHECK(options.sweepInterval == 60s);
   CHECK(options.maxEntriesPerSlice == 1000);
+  CHECK(options.maxSliceTime == 1ms);
   CHECK(options.gracePeriod == 5s);
   CHECK(options.expiringSoonWindow == 0s);
   CHECK_NOTHROW(construct(options));
@@ -49,9 +50,12 @@ TEST_CASE("options at the ends of their ranges are accepted", "[ttl]") {
       construct({.sweepInterval = 10ms, .maxEntriesPerSlice = 1, .gracePeriod = 0s, .maxEntries = 1}));
   CHECK_NOTHROW(construct({.sweepInterval = 24h,
                            .maxEntriesPerSlice = 1'000'000,
+                           .maxSliceTime = 1s,
                            .gracePeriod = 24h,
                            .expiringSoonWindow = 366 * 24h,
-                           .maxEntries = 100'000'000}));
+                           .maxEntries = 100'000'000,
+                           .maxTypes = 10'000}));
+  CHECK_NOTHROW(construct({.maxSliceTime = 10us, .maxTypes = 0}));
 }
 
 TEST_CASE("an option one past its range is refused by name", "[ttl]") {
@@ -64,6 +68,9 @@ TEST_CASE("an option one past its range is refused by name", "[ttl]") {
   CHECK(refused({.sweepInterval = 24h + 1ns}) == "sweepInterval");
   CHECK(refused({.maxEntriesPerSlice = 0}) == "maxEntriesPerSlice");
   CHECK(refused({.maxEntriesPerSlice = 1'000'001}) == "maxEntriesPerSlice");
+  CHECK(refused({.maxSliceTime = 10us - 1ns}) == "maxSliceTime");
+  CHECK(refused({.maxSliceTime = 1s + 1ns}) == "maxSliceTime");
+  CHECK(refused({.maxTypes = 10'001}) == "maxTypes");
   CHECK(refused({.gracePeriod = -1ns}) == "gracePeriod");
   CHECK(refused({.gracePeriod = 24h + 1ns}) == "gracePeriod");
   CHECK(refused({.expiringSoonWindow = -1ns}) == "expiringSoonWindow");

@@ -4,13 +4,14 @@
 #include <optional>
 
 #include "support/catch.hpp"
+#include "unit/ttl/ttl_world.hpp"
 
 using namespace std::chrono_literals;
+using lukhas::Duration;
 using lukhas::OutOfRangeTtl;
 using lukhas::TTLEnforcementEngineOptions;
 using lukhas::TtlPolicy;
 using lukhas::detail::rulesOf;
-using lukhas::detail::TtlRuleBook;
 
 TEST_CASE("a policy changes what it sets and nothing else", "[ttl]") {
   const TTLEnforcementEngineOptions options;
@@ -22,15 +23,23 @@ TEST_CASE("a policy changes what it sets and nothing else", "[ttl]") {
   CHECK((changed.defaultTtl == 5min && changed.maxTtl == 2h && changed.expiringSoonWindow == 1min));
 }
 
-TEST_CASE("a type without a policy lives by the general rules", "[ttl]") {
-  const TTLEnforcementEngineOptions options{.policies = {{"session", {.defaultTtl = 10min}}}};
-  const TtlRuleBook book(options);
-  CHECK(book.of("session").defaultTtl == 10min);
-  CHECK(book.of("sessio").defaultTtl == 5min);
-  CHECK(&book.of("") == &book.of("cache"));
-}
-
-TEST_CASE("names from outside are quoted and made valid UTF-8", "[ttl]") {
-  CHECK(lukhas::quotedText("a\n\"b\"") == R"("a\n\"b\"")");
-  CHECK(lukhas::cleanText("\xff") == "\xEF\xBF\xBD");
+TEST_CASE("every TTL is granted or clamped or refused by the policy and none wraps round", "[ttl]") {
+  const TTLEnforcementEngineOptions options;
+  const auto clamping = rulesOf(options, {});
+  const auto refusing = rulesOf(options, {.outOfRangeTtl = OutOfRangeTtl::refuse});
+  struct Case {
+    Duration asked;
+    Duration granted;
+  };
+  const Case cases[] = {
+      {Duration::min(), 30s}, {-1h, 30s},           {-1ns, 30s}, {0s, 30s}, {1ns, 30s}, {2h, 1h},
+      {1h + 1ns, 1h},         {Duration::max(), 1h}};
+  for (const Case& each : cases) {
+    CHECK(clamping.grant("key", "", each.asked) == each.granted);
+    CHECK_THROWS_AS(refusing.grant("key", "", each.asked), lukhas::Error);
+  }
+  for (const Duration fitting : {Duration(30s), Duration(31s), Duration(1h)}) {
+    CHECK(clamping.grant("key", "", fitting) == fitting);
+    CHECK(refusing.grant("key", "", fitting) == fitting);
+  }
 }

@@ -30,7 +30,7 @@ void fill(TtlWorld& ttl, int count) {
 }
 
 asio::awaitable<void> sweepInto(TTLEnforcementEngine& engine, std::size_t& removed) {
-  removed = co_await engine.sweep();
+  removed = (co_await engine.sweep()).expired;
 }
 
 // Takes a turn whenever it gets one.
@@ -41,13 +41,32 @@ asio::awaitable<void> countTurns(Environment environment, const bool& done, int&
   }
 }
 
-asio::awaitable<void> awaitSweep(asio::awaitable<std::size_t> sweep, std::error_code& code) {
+asio::awaitable<void> awaitSweep(asio::awaitable<lukhas::SweepReport> sweep, std::error_code& code) {
   try {
     (void)co_await std::move(sweep);
   } catch (const std::system_error& error) {
     code = error.code();
   }
 }
+
+// A simulated world in which listeners take time.
+struct ListeningWorld final : lukhas::World {
+  explicit ListeningWorld(Environment simulated) : inner(std::move(simulated)) {}
+
+  lukhas::TimePoint now() const noexcept override { return inner.now() + spent; }
+  lukhas::WallTime wallNow() const noexcept override { return inner.wallNow(); }
+  std::uint64_t random() noexcept override { return inner.random(); }
+  std::unique_ptr<lukhas::WorldTimer> makeTimer(const asio::any_io_executor& executor) override {
+    return inner.on(executor).makeTimer();
+  }
+  std::unique_ptr<lukhas::WorldLane> makeLane(const asio::any_io_executor& executor,
+                                              std::string name) override {
+    return inner.on(executor).makeLane(std::move(name));
+  }
+
+  Environment inner;
+  lukhas::Duration spent{};
+};
 
 }  // namespace
 
@@ -110,7 +129,7 @@ TEST_CASE("no timer is left when a sweep removed the last entry", "[ttl]") {
   fill(ttl, 1);
   ttl.world.runFor(1h);
   ttl->start();
-  CHECK(ttl.sweep() == 1);
+  CHECK(ttl.sweep().expired == 1);
   ttl.world.run();
   CHECK(ttl.world.elapsed() == 1h);
 }
@@ -159,10 +178,10 @@ TEST_CASE("a sweep gives what it removed also without start", "[ttl]") {
   fill(ttl, 3);
   ttl->registerEntry("later", 31s);
   ttl.world.runFor(35s - 1ns);
-  CHECK(ttl.sweep() == 0);
+  CHECK(ttl.sweep().expired == 0);
   ttl.world.runFor(1ns);
-  CHECK(ttl.sweep() == 3);
-  CHECK(ttl.sweep() == 0);
+  CHECK(ttl.sweep().expired == 3);
+  CHECK(ttl.sweep().expired == 0);
   CHECK(ttl.expired == Lines{"0/@35000", "1/@35000", "2/@35000"});
   CHECK(ttl->getMetrics().sweepCount == 3);
 }
@@ -191,6 +210,24 @@ TEST_CASE("a slice handles as many entries as it may and no more", "[ttl]") {
   std::vector<std::size_t> slices;
   while (ttl.world.runSteps(1)) slices.push_back(ttl.expired.size());
   CHECK(slices == std::vector<std::size_t>{10, 20, 21});
+}
+
+TEST_CASE("a slice ends when its time is over however few entries it had", "[ttl]") {
+  lukhas::Simulation world;
+  const auto listening = std::make_shared<ListeningWorld>(world.environment());
+  TTLEnforcementEngine engine(Environment(world.environment().executor(), listening),
+                              {.maxSliceTime = 1ms, .gracePeriod = 0s});
+  std::size_t reports = 0;
+  const auto slow = engine.onExpired.connect([&](const EntryExpired&) {
+    ++reports;
+    listening->spent += 300us;
+  });
+  for (int i = 0; i < 10; ++i) engine.registerEntry(std::to_string(i), 30s);
+  world.runFor(30s);
+  engine.start();
+  std::vector<std::size_t> slices;
+  while (world.runSteps(1)) slices.push_back(reports);
+  CHECK(slices == std::vector<std::size_t>{4, 8, 10});
 }
 
 TEST_CASE("concurrent sweeps share the work and report each entry once", "[ttl]") {
@@ -261,7 +298,7 @@ TEST_CASE("a cancelled sweep stops between two slices and keeps what it did", "[
   ttl.world.run();
   CHECK(code == asio::error::operation_aborted);
   CHECK((!ttl.expired.empty() && ttl.expired.size() < 100));
-  CHECK(ttl.sweep() + ttl.expired.size() >= 100);
+  CHECK(ttl.sweep().expired + ttl.expired.size() >= 100);
   CHECK(ttl.expired.size() == 100);
 }
 

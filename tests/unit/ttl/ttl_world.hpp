@@ -39,16 +39,16 @@ struct TtlWorld {
   [[nodiscard]] std::string clock() const { return inMs(world.elapsed()); }
 
   // Awaits a sweep in a coroutine of its own.
-  std::size_t sweep() {
-    std::size_t removed = 0;
-    world.spawn(sweepOnce(*engine, removed));
+  SweepReport sweep() {
+    SweepReport report;
+    world.spawn(sweepOnce(*engine, report));
     world.runFor(Duration::zero());
-    return removed;
+    return report;
   }
 
  private:
-  static asio::awaitable<void> sweepOnce(TTLEnforcementEngine& swept, std::size_t& removed) {
-    removed = co_await swept.sweep();
+  static asio::awaitable<void> sweepOnce(TTLEnforcementEngine& swept, SweepReport& report) {
+    report = co_await swept.sweep();
   }
   static std::string inMs(Duration duration) {
     return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());

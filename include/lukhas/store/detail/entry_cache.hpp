@@ -1,7 +1,7 @@
 // EntryCache: which entries there are, which one goes when room is needed, and what they all take.
 #pragma once
 
-#include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -22,8 +22,7 @@ namespace lukhas::detail {
 // last use, a heap by expiry; bytes() is what blocks, table and heap take of the allocator.
 //
 // bytes() never passes maxBytes: room is made before anything is put in. First go the entries whose time is
-// over, then the least recently used. The heap counts as one and a half of its array, for that much is there
-// while it grows or shrinks. An empty cache takes nothing.
+// over, then the least recently used. An empty cache takes nothing.
 //
 // `gone(entry, cause)` is called for each entry that is removed to make room or because it expired, just
 // before it goes; it must not throw and not touch the cache.
@@ -37,7 +36,7 @@ class EntryCache {
   [[nodiscard]] std::size_t size() const noexcept { return table_.size(); }
   [[nodiscard]] std::size_t maxBytes() const noexcept { return maxBytes_; }
   [[nodiscard]] std::size_t bytes() const noexcept {
-    return blockBytes_ + heapCharge(heap_.memoryBytes()) + table_.memoryBytes();
+    return blockBytes_ + heap_.memoryBytes() + table_.memoryBytes();
   }
   // Does not depend on what is in the cache: any thread may call.
   [[nodiscard]] std::uint64_t hashOf(std::string_view key) const noexcept {
@@ -45,8 +44,7 @@ class EntryCache {
   }
   // Whether so many entries that take so much can be put in, whatever is there now. The same for all threads.
   [[nodiscard]] bool fits(std::size_t entries, std::size_t charge) const noexcept {
-    const std::size_t overhead =
-        heapCharge(std::max(smallestHeap, 4 * entries) * heapItemBytes) + Table::memoryBound(entries);
+    const std::size_t overhead = Heap::memoryBound(entries) + Table::memoryBound(entries);
     return overhead <= maxBytes_ && charge <= maxBytes_ - overhead;
   }
 
@@ -94,8 +92,7 @@ class EntryCache {
   void put(std::span<CacheEntryRef> fresh, TimePoint now, Gone&& gone) {
     const Change change = prepare(fresh, now, gone);
     makeRoom(change, now, gone);
-    table_.reserve(size() + change.newKeys);
-    pushNewKeys(fresh);
+    reserve(size() + change.newKeys);
     link(fresh);
   }
 
@@ -121,8 +118,6 @@ class EntryCache {
  private:
   using Table = KeyTable<CacheEntry>;
   using Heap = ExpiryHeap<CacheEntry, TimePoint>;
-  static constexpr std::size_t heapItemBytes = 24;  // time, sequence number, pointer
-  static constexpr std::size_t smallestHeap = 64;   // the heap's array does not shrink below
 
   // Precondition: there are no entries.
   void releaseArrays() noexcept {
@@ -137,18 +132,6 @@ class EntryCache {
     std::size_t replaced = 0;
     std::size_t newKeys = 0;
   };
-
-  // The array, and another one of half its size while it is replaced by a larger or a smaller one.
-  static constexpr std::size_t heapCharge(std::size_t arrayBytes) noexcept {
-    if (arrayBytes == 0) return 0;
-    return allocationBound(arrayBytes) +
-           allocationBound(std::max(arrayBytes / 2, smallestHeap * heapItemBytes));
-  }
-  [[nodiscard]] std::size_t heapChargeFor(std::size_t entries) const noexcept {
-    std::size_t capacity = heap_.memoryBytes() / heapItemBytes;
-    while (capacity < entries) capacity = capacity == 0 ? 1 : capacity * 2;
-    return heapCharge(capacity * heapItemBytes);
-  }
 
   // Finds what each key holds and keeps it in `older`, which a fresh entry does not use yet. Those become the
   // most recently used ones, so that making room does not come upon them.
@@ -179,40 +162,38 @@ class EntryCache {
   void makeRoom(const Change& change, TimePoint now, Gone& gone) {
     const auto peak = [&] {
       const std::size_t entries = size() + change.newKeys;
-      return blockBytes_ - change.replacedBytes + change.addedBytes + heapChargeFor(entries) +
+      return blockBytes_ - change.replacedBytes + change.addedBytes + heap_.memoryBytesFor(entries) +
              table_.memoryBytesFor(entries);
     };
     while (peak() > maxBytes_) {
-      if (size() == change.replaced) throw std::bad_alloc();  // the heap found no memory to shrink into
+      assert(size() > change.replaced);  // fits() is true
       if (removeExpired(now, 1, gone) == 1) continue;
       gone(std::as_const(*order_.oldest()), EvictionCause::size);
       remove(*order_.oldest());
     }
   }
 
-  void pushNewKeys(std::span<CacheEntryRef> fresh) {
-    std::size_t pushed = 0;
+  void reserve(std::size_t entries) {
     try {
-      for (; pushed < fresh.size(); ++pushed) {
-        CacheEntry& entry = *fresh[pushed];
-        if (!entry.older) heap_.push(entry, entry.expiresAt);
-      }
+      table_.reserve(entries);
+      heap_.reserve(entries);
     } catch (...) {
-      while (pushed-- > 0) {
-        if (!fresh[pushed]->older) heap_.erase(*fresh[pushed]);
-      }
       if (heap_.empty()) releaseArrays();
       throw;
     }
   }
 
   // Everything that is replaced goes before anything comes, so that bytes() stays below the limit in between.
+  // Allocates nothing: room was reserved, and no erase of one entry gives back what the next push needs.
   void link(std::span<CacheEntryRef> fresh) noexcept {
+    for (const CacheEntryRef& entry : fresh) {
+      if (!entry->older) heap_.push(*entry, entry->expiresAt);
+    }
     for (const CacheEntryRef& entry : fresh) {
       CacheEntry* const old = entry->older;
       if (!old) continue;
       heap_.erase(*old);
-      heap_.push(*entry, entry->expiresAt);  // into the place that became free: allocates nothing
+      heap_.push(*entry, entry->expiresAt);
       order_.remove(*old);
       table_.replace(*old, *entry);
       blockBytes_ -= old->charge();

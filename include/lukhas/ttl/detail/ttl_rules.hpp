@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -80,6 +79,9 @@ inline void checkTtlOptions(const TTLEnforcementEngineOptions& options) {
   checkTtlRules(rulesOf(options));
   requireOption(ttlEngineName, "sweepInterval", options.sweepInterval, 10ms, 24h);
   requireOption(ttlEngineName, "maxEntriesPerSlice", options.maxEntriesPerSlice, 1U, 1'000'000U);
+  requireOption(ttlEngineName, "maxSliceTime", options.maxSliceTime, 10us, 1s);
+  requireOption(ttlEngineName, "maxTypes", options.maxTypes, 0U, 10'000U);
+  requireOption(ttlEngineName, "policies", options.policies.size(), 0U, 10'000U);
   requireOption(ttlEngineName, "maxEntries", options.maxEntries, 1U, 100'000'000U);
   for (const auto& [type, policy] : options.policies) {
     requireOptionRule(ttlEngineName, "policies", quotedText(type),
@@ -87,24 +89,5 @@ inline void checkTtlOptions(const TTLEnforcementEngineOptions& options) {
     checkTtlRules(rulesOf(options, policy), "policies[" + quotedText(type) + "].");
   }
 }
-
-// The rules of every type. Their addresses stay as they are: entries refer to them.
-class TtlRuleBook {
- public:
-  explicit TtlRuleBook(const TTLEnforcementEngineOptions& options) : general_(rulesOf(options)) {
-    for (const auto& [type, policy] : options.policies) ofType_.emplace(type, rulesOf(options, policy));
-  }
-  TtlRuleBook(const TtlRuleBook&) = delete;
-  TtlRuleBook& operator=(const TtlRuleBook&) = delete;
-
-  [[nodiscard]] const TtlRules& of(std::string_view type) const {
-    const auto found = ofType_.find(type);
-    return found == ofType_.end() ? general_ : found->second;
-  }
-
- private:
-  TtlRules general_;
-  std::map<std::string, TtlRules, std::less<>> ofType_;
-};
 
 }  // namespace lukhas::detail

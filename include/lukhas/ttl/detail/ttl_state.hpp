@@ -2,7 +2,6 @@
 // due.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -23,17 +22,22 @@
 #include "lukhas/core/histogram.hpp"
 #include "lukhas/core/signal.hpp"
 #include "lukhas/ttl/detail/entry_schedule.hpp"
+#include "lukhas/ttl/detail/slice_budget.hpp"
 #include "lukhas/ttl/detail/ttl_argument_check.hpp"
 #include "lukhas/ttl/detail/ttl_rules.hpp"
 #include "lukhas/ttl/ttl_metrics.hpp"
+#include "lukhas/ttl/ttl_results.hpp"
 
 namespace lukhas::detail {
 
 // Two timers, one for what is due next and one for the interval, begin a *run*: slices of work, one posted
 // after the other until nothing is due. There is one run at a time; sweep() works beside it in the same way.
 // Whoever works takes the mutex for one entry at a time and reports that entry before it takes the next, so
-// that what a listener does (register the key anew, stop, destroy the engine) holds for all that follows,
-// and nobody ever waits for a whole slice.
+// that what a listener does (register the key anew, unregister the next one, stop, destroy the engine) holds
+// for all that follows, and nobody ever waits for a whole slice.
+//
+// There are two clocks. Entries live by now(), which counts suspended time or not, as the option says;
+// timers, slices and the interval go by the environment's now(), which is what its timers follow.
 class TtlState : public std::enable_shared_from_this<TtlState> {
  public:
   [[nodiscard]] static std::shared_ptr<TtlState> make(Environment environment,
@@ -49,25 +53,27 @@ class TtlState : public std::enable_shared_from_this<TtlState> {
   }
   TtlState(Environment environment, const TTLEnforcementEngineOptions& options)
       : environment_(std::move(environment)),
-        rules_(options),
+        suspendedTime_(options.suspendedTime),
         sweepInterval_(options.sweepInterval),
         maxEntriesPerSlice_(options.maxEntriesPerSlice),
+        maxSliceTime_(options.maxSliceTime),
         maxEntries_(options.maxEntries),
-        entries_(environment_.random()) {}
+        entries_(options, environment_.random()) {}
 
   Duration registerEntry(std::string_view key, std::optional<Duration> ttl, std::string_view type);
   bool refresh(std::string_view key);
-  bool extend(std::string_view key, Duration by);
+  ExtendResult extend(std::string_view key, Duration by);
   bool unregister(std::string_view key);
-  [[nodiscard]] std::optional<Duration> remaining(std::string_view key);
+  [[nodiscard]] std::optional<Duration> remaining(std::string_view key) const;
   [[nodiscard]] std::vector<EntryExpiringSoon> expiringSoon(Duration window) const;
 
   void start();
   void stop();
   void close();
-  [[nodiscard]] static asio::awaitable<std::size_t> sweep(std::shared_ptr<TtlState> state);
+  [[nodiscard]] static asio::awaitable<SweepReport> sweep(std::shared_ptr<TtlState> state);
 
   [[nodiscard]] TtlMetrics metrics() const;
+  [[nodiscard]] std::vector<TtlTypeStatistics> typeStatistics() const;
   [[nodiscard]] HealthReport health() const;
   [[nodiscard]] bool checkInvariants() const {
     const std::lock_guard lock(mutex_);
@@ -80,32 +86,41 @@ class TtlState : public std::enable_shared_from_this<TtlState> {
  private:
   enum class Worker { run, sweep };
   struct Slice {
-    std::size_t removed = 0;
-    bool more = false;  // is due, after as many entries as one slice may have
+    std::size_t expired = 0;
+    std::size_t warned = 0;
+    bool more = false;  // is due, after as much as one slice may have
   };
+  class Reporter;
 
+  [[nodiscard]] TimePoint now() const noexcept {
+    return suspendedTime_ == SuspendedTime::counted ? environment_.bootNow() : environment_.now();
+  }
   // One slice of what is due at `asOf`. Takes the mutex itself.
   Slice work(Worker worker, TimePoint asOf);
   void workOnRun();
-  void report(const EntrySchedule::Due& due) const noexcept;
 
   void onFront();
   void onInterval();
   void requireOpen() const;
+  [[nodiscard]] static double mean(double sum, std::uint64_t count) noexcept {
+    return count == 0 ? 0.0 : sum / static_cast<double>(count);
+  }
 
   // With the mutex held.
   [[nodiscard]] bool mayWork(Worker worker) const noexcept {
     return worker == Worker::run ? running_ : !closed_;
   }
-  void beginRun(TimePoint now, bool isSweep) noexcept;
+  void beginRun(TimePoint begun, bool isSweep) noexcept;
   void endRun() noexcept;
-  void countSweep(TimePoint begun) noexcept;
+  Duration countSweep(TimePoint begun) noexcept;  // gives its duration
   void followTimers() noexcept;
+  [[nodiscard]] std::optional<TimePoint> nextAlarm() const noexcept;
 
   const Environment environment_;
-  const TtlRuleBook rules_;
+  const SuspendedTime suspendedTime_;
   const Duration sweepInterval_;
   const std::size_t maxEntriesPerSlice_;
+  const Duration maxSliceTime_;
   const std::size_t maxEntries_;
 
   mutable std::mutex mutex_;  // guards what follows
@@ -118,14 +133,11 @@ class TtlState : public std::enable_shared_from_this<TtlState> {
 
   struct Run {
     TimePoint begun{};
-    bool isSweep = false;  // counts as one: the interval asked for it, or it has removed something
+    bool isSweep = false;  // counts as one: the interval asked for it, or something expired in it
   };
   std::optional<Run> run_;  // the one that is under way; stop() leaves its end to its next slice
 
-  std::uint64_t registered_ = 0;
-  std::uint64_t expired_ = 0;
   std::uint64_t sweeps_ = 0;
-  double grantedMs_ = 0;
   double sweepMs_ = 0;
   std::int64_t lastSweepAt_ = 0;
 };
@@ -134,44 +146,26 @@ inline Duration TtlState::registerEntry(std::string_view key, std::optional<Dura
                                         std::string_view type) {
   requireTtlKey(key);
   requireTtlType(type);
-  const TtlRules& rules = rules_.of(type);
-  const Duration granted = rules.grant(key, type, ttl.value_or(rules.defaultTtl));
-
   const std::lock_guard lock(mutex_);
-  if (entries_.size() >= maxEntries_ && !entries_.contains(key)) refuseTtlEntry(key, maxEntries_);
-  const TimePoint now = environment_.now();
-  if (entries_.empty()) nextSweep_ = Environment::saturatingAdd(now, sweepInterval_);
-  entries_.put(key, type, rules, granted, now);
-  ++registered_;
-  grantedMs_ += toMilliseconds(granted);
+  if (entries_.empty()) nextSweep_ = environment_.after(sweepInterval_);
+  const Duration granted = entries_.put(key, type, ttl, now());
   followTimers();
   return granted;
 }
 
 inline bool TtlState::refresh(std::string_view key) {
   const std::lock_guard lock(mutex_);
-  const TimePoint now = environment_.now();
-  TtlEntry* const entry = entries_.findValid(key, now);
-  if (!entry) return false;
-  entries_.prolong(*entry, entry->ttl, now);
+  if (!entries_.refresh(key, now())) return false;
   followTimers();
   return true;
 }
 
-inline bool TtlState::extend(std::string_view key, Duration by) {
+inline ExtendResult TtlState::extend(std::string_view key, Duration by) {
   requireTtlExtension(key, by);
   const std::lock_guard lock(mutex_);
-  const TimePoint now = environment_.now();
-  TtlEntry* const entry = entries_.findValid(key, now);
-  if (!entry) return false;
-  const Duration left = entry->remaining(now);
-  const Duration wanted = by > Duration::max() - left ? Duration::max() : left + by;
-  // A short rest is no reason to refuse, nor to give more than was asked for: minTtl is for registering.
-  const TtlRules& rules = *entry->rules;
-  const Duration granted = wanted > rules.maxTtl ? rules.grant(key, entry->type, wanted) : wanted;
-  entries_.prolong(*entry, granted, now);
-  followTimers();
-  return true;
+  const ExtendResult result = entries_.extend(key, by, now());
+  if (result) followTimers();
+  return result;
 }
 
 inline bool TtlState::unregister(std::string_view key) {
@@ -181,17 +175,14 @@ inline bool TtlState::unregister(std::string_view key) {
   return true;
 }
 
-inline std::optional<Duration> TtlState::remaining(std::string_view key) {
+inline std::optional<Duration> TtlState::remaining(std::string_view key) const {
   const std::lock_guard lock(mutex_);
-  const TimePoint now = environment_.now();
-  const TtlEntry* const entry = entries_.findValid(key, now);
-  if (!entry) return std::nullopt;
-  return entry->remaining(now);
+  return entries_.remaining(key, now());
 }
 
 inline std::vector<EntryExpiringSoon> TtlState::expiringSoon(Duration window) const {
   const std::lock_guard lock(mutex_);
-  return entries_.expiringSoon(window, environment_.now());
+  return entries_.expiringSoon(window, now());
 }
 
 inline void TtlState::start() {
@@ -215,57 +206,82 @@ inline void TtlState::close() {
   closed_ = true;
 }
 
-inline asio::awaitable<std::size_t> TtlState::sweep(std::shared_ptr<TtlState> state) {
+inline asio::awaitable<SweepReport> TtlState::sweep(std::shared_ptr<TtlState> state) {
   const TimePoint begun = state->environment_.now();
-  std::size_t removed = 0;
+  const TimePoint asOf = state->now();
+  SweepReport report;
   for (;;) {
     state->requireOpen();
-    const Slice slice = state->work(Worker::sweep, begun);
+    const Slice slice = state->work(Worker::sweep, asOf);
     state->requireOpen();  // a listener may have destroyed the engine
-    removed += slice.removed;
+    report.expired += slice.expired;
+    report.warned += slice.warned;
+    ++report.slices;
     if (!slice.more) break;
     co_await asio::post(asio::use_awaitable);
   }
   const std::lock_guard lock(state->mutex_);
-  state->countSweep(begun);
-  co_return removed;
+  report.duration = state->countSweep(begun);
+  co_return report;
 }
+
+// Tells the listeners, without the mutex. Its event has room for any key and type, so that nothing that was
+// removed is lost for want of memory.
+class TtlState::Reporter {
+ public:
+  explicit Reporter(const TtlState& state) : state_(state) {
+    if (state.onExpired.empty()) return;
+    expired_.key.reserve(maxTtlKeyBytes);
+    expired_.type.reserve(maxTtlTypeBytes);
+  }
+
+  void tell(const EntrySchedule::Due& due) {
+    if (const auto* removed = std::get_if<EntrySchedule::Removed>(&due)) {
+      if (state_.onExpired.empty()) return;
+      expired_.key.assign(removed->entry->key());
+      expired_.type.assign(removed->type->name);
+      state_.onExpired.emit(expired_);
+    }
+    if (const auto* soon = std::get_if<EntryExpiringSoon>(&due)) state_.onExpiringSoon.emit(*soon);
+  }
+
+ private:
+  const TtlState& state_;
+  EntryExpired expired_;
+};
 
 inline TtlState::Slice TtlState::work(Worker worker, TimePoint asOf) {
   Slice slice;
-  for (std::size_t steps = 0;; ++steps) {
+  Reporter reporter(*this);
+  SliceBudget budget(maxEntriesPerSlice_, maxSliceTime_, environment_.now());
+  for (;; budget.count()) {
+    if (budget.wantsTime()) budget.tell(environment_.now());
     EntrySchedule::Due due;
     {
       const std::lock_guard lock(mutex_);
       if (!mayWork(worker)) return slice;
-      if (steps == maxEntriesPerSlice_) {
+      if (budget.spent()) {
         slice.more = entries_.isDue(asOf);
         return slice;
       }
       due = entries_.takeDue(asOf);
       if (std::holds_alternative<EntrySchedule::NothingDue>(due)) return slice;
-      if (std::holds_alternative<EntryExpired>(due)) {
-        ++expired_;
-        ++slice.removed;
+      if (std::holds_alternative<EntrySchedule::Removed>(due)) {
+        ++slice.expired;
         if (entries_.empty()) followTimers();
       }
+      if (std::holds_alternative<EntryExpiringSoon>(due)) ++slice.warned;
     }
-    report(due);
+    reporter.tell(due);
   }
-}
-
-inline void TtlState::report(const EntrySchedule::Due& due) const noexcept {
-  if (const auto* expired = std::get_if<EntryExpired>(&due)) onExpired.emit(*expired);
-  if (const auto* soon = std::get_if<EntryExpiringSoon>(&due)) onExpiringSoon.emit(*soon);
 }
 
 inline void TtlState::onFront() {
   {
     const std::lock_guard lock(mutex_);
-    const TimePoint now = environment_.now();
-    const bool begin = running_ && !run_ && entries_.isDue(now);
-    if (begin) beginRun(now, false);
-    front_->settle(now, running_ && !run_ ? entries_.next() : std::nullopt);
+    const bool begin = running_ && !run_ && entries_.isDue(now());
+    if (begin) beginRun(environment_.now(), false);
+    front_->settle(environment_.now(), running_ && !run_ ? nextAlarm() : std::nullopt);
     if (!begin) return;
   }
   workOnRun();
@@ -274,12 +290,12 @@ inline void TtlState::onFront() {
 inline void TtlState::onInterval() {
   {
     const std::lock_guard lock(mutex_);
-    const TimePoint now = environment_.now();
-    const bool isTime = running_ && !entries_.empty() && nextSweep_ <= now;
+    const TimePoint time = environment_.now();
+    const bool isTime = running_ && !entries_.empty() && nextSweep_ <= time;
     const bool begin = isTime && !run_;
-    if (isTime) nextSweep_ = Environment::saturatingAdd(now, sweepInterval_);
-    if (begin) beginRun(now, true);
-    interval_->settle(now, running_ && !entries_.empty() ? std::optional(nextSweep_) : std::nullopt);
+    if (isTime) nextSweep_ = Environment::saturatingAdd(time, sweepInterval_);
+    if (begin) beginRun(time, true);
+    interval_->settle(time, running_ && !entries_.empty() ? std::optional(nextSweep_) : std::nullopt);
     if (!begin) return;
   }
   workOnRun();
@@ -288,10 +304,10 @@ inline void TtlState::onInterval() {
 // One slice of the run, and a post for the next one.
 inline void TtlState::workOnRun() {
   try {
-    const Slice slice = work(Worker::run, environment_.now());
+    const Slice slice = work(Worker::run, now());
     {
       const std::lock_guard lock(mutex_);
-      run_->isSweep = run_->isSweep || slice.removed > 0;
+      run_->isSweep = run_->isSweep || slice.expired > 0;
       if (!slice.more) return endRun();
     }
     environment_.post([weak = weak_from_this()] {
@@ -305,7 +321,7 @@ inline void TtlState::workOnRun() {
   }
 }
 
-inline void TtlState::beginRun(TimePoint now, bool isSweep) noexcept { run_ = Run{now, isSweep}; }
+inline void TtlState::beginRun(TimePoint begun, bool isSweep) noexcept { run_ = Run{begun, isSweep}; }
 
 inline void TtlState::endRun() noexcept {
   if (run_->isSweep) countSweep(run_->begun);
@@ -313,18 +329,27 @@ inline void TtlState::endRun() noexcept {
   followTimers();
 }
 
-inline void TtlState::countSweep(TimePoint begun) noexcept {
+inline Duration TtlState::countSweep(TimePoint begun) noexcept {
   using std::chrono::milliseconds;
+  const Duration duration = environment_.now() - begun;
   ++sweeps_;
-  sweepMs_ += toMilliseconds(environment_.now() - begun);
+  sweepMs_ += toMilliseconds(duration);
   lastSweepAt_ = std::chrono::duration_cast<milliseconds>(environment_.wallNow().time_since_epoch()).count();
+  return duration;
 }
 
 // Nothing is armed while there is nothing to do. During a run its end follows the front again.
 inline void TtlState::followTimers() noexcept {
   if (!running_) return;
   interval_->follow(entries_.empty() ? std::nullopt : std::optional(nextSweep_));
-  if (!run_) front_->follow(entries_.next());
+  if (!run_) front_->follow(nextAlarm());
+}
+
+// When the environment's timers have to ring for what is due next.
+inline std::optional<TimePoint> TtlState::nextAlarm() const noexcept {
+  const std::optional<TimePoint> next = entries_.next();
+  if (!next || suspendedTime_ == SuspendedTime::ignored) return next;
+  return environment_.after(*next - now());
 }
 
 inline void TtlState::requireOpen() const {
@@ -333,25 +358,37 @@ inline void TtlState::requireOpen() const {
 }
 
 inline TtlMetrics TtlState::metrics() const {
-  const auto mean = [](double sum, std::uint64_t count) {
-    return count == 0 ? 0.0 : sum / static_cast<double>(count);
-  };
   const std::lock_guard lock(mutex_);
   TtlMetrics metrics;
-  metrics.totalEntries = registered_;
-  metrics.expiredEntries = expired_;
+  double grantedMs = 0;
+  for (const TtlType& type : entries_.types()) {
+    metrics.totalEntries += type.registered;
+    metrics.expiredEntries += type.expired;
+    grantedMs += type.grantedMs;
+  }
   metrics.activeEntries = entries_.size();
-  metrics.avgTTLMs = mean(grantedMs_, registered_);
+  metrics.avgTTLMs = mean(grantedMs, metrics.totalEntries);
   metrics.sweepCount = sweeps_;
   metrics.lastSweepAt = lastSweepAt_;
   metrics.avgSweepDurationMs = mean(sweepMs_, sweeps_);
   return metrics;
 }
 
+inline std::vector<TtlTypeStatistics> TtlState::typeStatistics() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<TtlTypeStatistics> statistics;
+  statistics.reserve(entries_.types().size());
+  for (const TtlType& type : entries_.types()) {
+    statistics.push_back(
+        {type.name, type.registered, type.expired, type.active, mean(type.grantedMs, type.registered)});
+  }
+  return statistics;
+}
+
 inline HealthReport TtlState::health() const {
   HealthReport health;
   const std::lock_guard lock(mutex_);
-  const std::optional<Duration> overdue = entries_.overdue(environment_.now());
+  const std::optional<Duration> overdue = entries_.overdue(now());
   if (overdue) {
     const double lateMs = toMilliseconds(*overdue);
     const double limitMs = toMilliseconds(sweepInterval_);
