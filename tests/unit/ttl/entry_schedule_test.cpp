@@ -31,8 +31,8 @@ std::string takeAll(EntrySchedule& entries, TimePoint now) {
     CHECK(entries.checkInvariants());
     if (std::holds_alternative<EntrySchedule::NothingDue>(due)) return done;
     if (std::holds_alternative<EntrySchedule::GraceBegun>(due)) done += "g ";
-    if (const auto* removed = std::get_if<EntrySchedule::Removed>(&due)) {
-      done += "x:" + std::string(removed->entry->key()) + " ";
+    if (const auto* expired = std::get_if<EntrySchedule::Expired>(&due)) {
+      done += "x:" + std::string(expired->key) + " ";
     }
     if (const auto* soon = std::get_if<EntryExpiringSoon>(&due)) done += "s:" + soon->key + " ";
   }

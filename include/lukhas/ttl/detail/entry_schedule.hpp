@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "lukhas/async/environment.hpp"
+#include "lukhas/core/block_pool.hpp"
 #include "lukhas/core/bytes.hpp"
 #include "lukhas/core/expiry_heap.hpp"
 #include "lukhas/core/key_table.hpp"
@@ -49,18 +51,20 @@ class EntrySchedule {
  public:
   struct NothingDue {};
   struct GraceBegun {};
-  struct Removed {
-    TtlEntry::Owner entry;
-    const TtlType* type;  // stays as long as the schedule
+  struct Expired {
+    std::string_view key;  // until the next takeDue()
+    const TtlType* type;   // as long as the schedule
   };
-  using Due = std::variant<NothingDue, GraceBegun, Removed, EntryExpiringSoon>;
+  using Due = std::variant<NothingDue, GraceBegun, Expired, EntryExpiringSoon>;
 
   // Precondition: the options are checked.
   EntrySchedule(const TTLEnforcementEngineOptions& options, std::uint64_t seed)
       : seed_(seed), maxEntries_(options.maxEntries), types_(options, seed) {}
   EntrySchedule(const EntrySchedule&) = delete;
   EntrySchedule& operator=(const EntrySchedule&) = delete;
-  ~EntrySchedule() { table_.forEach(TtlEntry::Delete()); }
+  ~EntrySchedule() {
+    table_.forEach([this](TtlEntry& entry) { TtlEntry::destroy(blocks_, entry); });
+  }
 
   [[nodiscard]] std::size_t size() const noexcept { return table_.size(); }
   [[nodiscard]] bool empty() const noexcept { return table_.empty(); }
@@ -125,17 +129,19 @@ class EntrySchedule {
   // Makes the entry active with that expiry, and sets its warning. Precondition: there is room.
   void expireAt(TtlEntry& entry, TimePoint expiry) noexcept;
   void unlink(TtlEntry& entry) noexcept;
-  Removed remove(TtlEntry& entry) noexcept;
-  Removed expire(TtlEntry& entry) noexcept;
+  void remove(TtlEntry& entry) noexcept;
+  Expired expire(TtlEntry& entry) noexcept;
   EntryExpiringSoon takeWarning(TimePoint now);
 
   const std::uint64_t seed_;
   const std::size_t maxEntries_;
   TtlTypes types_;
-  KeyTable<TtlEntry> table_;  // owns them
+  BlockPool blocks_;
+  KeyTable<TtlEntry> table_;  // owns the entries
   ExpiryHeap<StageHook, TimePoint> active_;
   ExpiryHeap<StageHook, TimePoint> ended_;
   ExpiryHeap<WarningHook, TimePoint> warnings_;
+  std::array<char, maxTtlKeyBytes> lastExpired_;  // the key that takeDue() gave last
 };
 
 inline Duration EntrySchedule::put(std::string_view key, std::string_view type, std::optional<Duration> ttl,
@@ -145,35 +151,38 @@ inline Duration EntrySchedule::put(std::string_view key, std::string_view type, 
   const Duration granted = rules.grant(key, type, ttl.value_or(rules.defaultTtl));
   const std::uint64_t hash = hashOf(key);
   TtlEntry* entry = find(key, hash);
-  TtlEntry::Owner fresh;
-  if (!entry) {
-    if (size() >= maxEntries_) refuseTtlEntry(key, maxEntries_);
-    fresh = TtlEntry::make(key, hash);
-    table_.reserve(size() + 1);
-  }
+  if (!entry && size() >= maxEntries_) refuseTtlEntry(key, maxEntries_);
+  if (!entry) table_.reserve(size() + 1);
   makeRoomFor(rules);
-  TtlType& learnt = types_.learn(type);
+  TtlEntry* const fresh = entry ? nullptr : &TtlEntry::make(blocks_, key, hash);
+  TtlType* learnt = nullptr;
+  try {
+    learnt = &types_.learn(type);
+  } catch (...) {
+    if (fresh) TtlEntry::destroy(blocks_, *fresh);
+    throw;
+  }
 
   if (entry) {
     --types_[entry->type].active;
   } else {
-    entry = fresh.release();
+    entry = fresh;
     table_.insert(*entry);
   }
   entry->ttl = granted;
-  entry->type = learnt.number;
+  entry->type = learnt->number;
   entry->warned = 0;
   expireAt(*entry, Environment::saturatingAdd(now, granted));
-  ++learnt.active;
-  ++learnt.registered;
-  learnt.grantedMs += toMilliseconds(granted);
+  ++learnt->active;
+  ++learnt->registered;
+  learnt->grantedMs += toMilliseconds(granted);
   return granted;
 }
 
 inline bool EntrySchedule::erase(std::string_view key) {
   TtlEntry* const entry = find(key);
   if (!entry) return false;
-  const Removed removed = remove(*entry);
+  remove(*entry);
   return true;
 }
 
@@ -296,18 +305,22 @@ inline void EntrySchedule::unlink(TtlEntry& entry) noexcept {
   if (entry.WarningHook::inHeap()) warnings_.erase(entry);
 }
 
-inline EntrySchedule::Removed EntrySchedule::remove(TtlEntry& entry) noexcept {
-  TtlType& type = types_[entry.type];
-  --type.active;
+inline void EntrySchedule::remove(TtlEntry& entry) noexcept {
+  --types_[entry.type].active;
   unlink(entry);
   table_.erase(entry);
-  return {TtlEntry::Owner(&entry), &type};
+  TtlEntry::destroy(blocks_, entry);
 }
 
 // Here and nowhere else an entry goes because of its age.
-inline EntrySchedule::Removed EntrySchedule::expire(TtlEntry& entry) noexcept {
-  ++types_[entry.type].expired;
-  return remove(entry);
+inline EntrySchedule::Expired EntrySchedule::expire(TtlEntry& entry) noexcept {
+  TtlType& type = types_[entry.type];
+  ++type.expired;
+  const std::string_view key = entry.key();
+  std::copy(key.begin(), key.end(), lastExpired_.begin());
+  const Expired expired{{lastExpired_.data(), key.size()}, &type};
+  remove(entry);
+  return expired;
 }
 
 inline EntryExpiringSoon EntrySchedule::takeWarning(TimePoint now) {

@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <new>
 #include <string_view>
 
+#include "lukhas/core/block_pool.hpp"
 #include "lukhas/core/expiry_heap.hpp"
 #include "lukhas/core/key_table.hpp"
 #include "lukhas/ttl/detail/ttl_rules.hpp"
@@ -22,26 +22,21 @@ struct WarningHook : ExpiryHook {};
 // 36 bytes and the key behind them. When the entry expires is not among them: the heap that it is in knows.
 class TtlEntry : public KeyHook, public StageHook, public WarningHook {
  public:
-  struct Delete {
-    void operator()(TtlEntry* entry) const noexcept { (*this)(*entry); }
-    void operator()(TtlEntry& entry) const noexcept {
-      entry.~TtlEntry();
-      ::operator delete(&entry);
-    }
-  };
-  using Owner = std::unique_ptr<TtlEntry, Delete>;
-
   TtlEntry(const TtlEntry&) = delete;
   TtlEntry& operator=(const TtlEntry&) = delete;
 
   // Precondition: at most maxTtlKeyBytes. Throws std::bad_alloc.
-  [[nodiscard]] static Owner make(std::string_view key, std::uint64_t hash) {
+  [[nodiscard]] static TtlEntry& make(BlockPool& pool, std::string_view key, std::uint64_t hash) {
     static_assert(sizeof(TtlEntry) == 40, "each byte here is paid a million times");
-    const std::size_t inside = sizeof(key_);
-    const std::size_t beyond = key.size() > inside ? key.size() - inside : 0;
-    Owner entry(new (::operator new(sizeof(TtlEntry) + beyond)) TtlEntry(key.size(), hash));
+    static_assert(maxTtlKeyBytes + sizeof(TtlEntry) <= BlockPool::largestBlock);
+    auto* const entry = new (pool.allocate(bytesFor(key.size()))) TtlEntry(key.size(), hash);
     std::memcpy(entry->key_, key.data(), key.size());
-    return entry;
+    return *entry;
+  }
+  static void destroy(BlockPool& pool, TtlEntry& entry) noexcept {
+    const std::size_t bytes = bytesFor(entry.keyBytes_);
+    entry.~TtlEntry();
+    pool.release(&entry, bytes);
   }
 
   [[nodiscard]] std::string_view key() const noexcept { return {key_, keyBytes_}; }
@@ -55,6 +50,11 @@ class TtlEntry : public KeyHook, public StageHook, public WarningHook {
   TtlEntry(std::size_t keyBytes, std::uint64_t hash) noexcept
       : KeyHook(hash), keyBytes_(static_cast<std::uint16_t>(keyBytes & 0x3FFFU)) {}
   ~TtlEntry() = default;
+
+  static constexpr std::size_t bytesFor(std::size_t keyBytes) noexcept {
+    constexpr std::size_t inside = 4;
+    return sizeof(TtlEntry) + (keyBytes > inside ? keyBytes - inside : 0);
+  }
 
   std::uint16_t keyBytes_ : 14;
   char key_[4];  // the first bytes of the key, where padding would be; the others follow behind the object

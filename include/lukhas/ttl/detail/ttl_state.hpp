@@ -225,29 +225,29 @@ inline asio::awaitable<SweepReport> TtlState::sweep(std::shared_ptr<TtlState> st
   co_return report;
 }
 
-// Tells the listeners, without the mutex. Its event has room for any key and type, so that nothing that was
-// removed is lost for want of memory.
+// Keeps, with the mutex held, what is to be told, and tells it without. It has room for any key and type, so
+// that nothing that was removed is lost for want of memory.
 class TtlState::Reporter {
  public:
   explicit Reporter(const TtlState& state) : state_(state) {
-    if (state.onExpired.empty()) return;
-    expired_.key.reserve(maxTtlKeyBytes);
-    expired_.type.reserve(maxTtlTypeBytes);
+    event_.key.reserve(maxTtlKeyBytes);
+    event_.type.reserve(maxTtlTypeBytes);
   }
 
-  void tell(const EntrySchedule::Due& due) {
-    if (const auto* removed = std::get_if<EntrySchedule::Removed>(&due)) {
-      if (state_.onExpired.empty()) return;
-      expired_.key.assign(removed->entry->key());
-      expired_.type.assign(removed->type->name);
-      state_.onExpired.emit(expired_);
+  void keep(const EntrySchedule::Due& due) {
+    if (const auto* expired = std::get_if<EntrySchedule::Expired>(&due)) {
+      event_.key.assign(expired->key);
+      event_.type.assign(expired->type->name);
     }
+  }
+  void tell(const EntrySchedule::Due& due) const {
+    if (std::holds_alternative<EntrySchedule::Expired>(due)) state_.onExpired.emit(event_);
     if (const auto* soon = std::get_if<EntryExpiringSoon>(&due)) state_.onExpiringSoon.emit(*soon);
   }
 
  private:
   const TtlState& state_;
-  EntryExpired expired_;
+  EntryExpired event_;
 };
 
 inline TtlState::Slice TtlState::work(Worker worker, TimePoint asOf) {
@@ -266,7 +266,8 @@ inline TtlState::Slice TtlState::work(Worker worker, TimePoint asOf) {
       }
       due = entries_.takeDue(asOf);
       if (std::holds_alternative<EntrySchedule::NothingDue>(due)) return slice;
-      if (std::holds_alternative<EntrySchedule::Removed>(due)) {
+      reporter.keep(due);
+      if (std::holds_alternative<EntrySchedule::Expired>(due)) {
         ++slice.expired;
         if (entries_.empty()) followTimers();
       }
