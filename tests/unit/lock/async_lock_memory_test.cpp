@@ -101,7 +101,8 @@ TEST_CASE("keys that come and go one after the other need no memory between them
   (void)locks.tryAcquire("first");
   const std::size_t baseline = mallinfo2().uordblks;
   for (int i = 0; i < 100'000; ++i) (void)locks.tryAcquire("session:" + std::to_string(i));
-  CHECK(mallinfo2().uordblks == baseline);
+  // The allocator keeps a freed block of each size at hand, and counts it as in use.
+  CHECK(mallinfo2().uordblks < baseline + 4096);
 }
 
 #endif
