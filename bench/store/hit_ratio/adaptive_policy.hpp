@@ -19,7 +19,8 @@ namespace hit_ratio {
 //
 //   each use or addition   the sketch counts it; if the key is sampled, so do the shadows
 //   each epoch             the window becomes that of the shadow with most hits, if it leads by the margin;
-//   (1/20 of the entries)  then all counts fade, by half in five times as many uses as there are entries
+//   (1/20 of the entries)  then all counts fade, by half in five times as many uses as there are entries,
+//                          and at least in 5,000, for a period of the load may be long beside a small cache
 //
 // A shadow holds at most `shadowEntries`. Of a larger cache it is a miniature: it takes a fixed part of the
 // keys, by hash, and the same part of the capacity (Waldspurger et al., "Cache Modeling and Optimization
@@ -78,7 +79,7 @@ class AdaptivePolicy {
 
  private:
   static constexpr std::size_t epochsPerEntry = 20;
-  static constexpr std::size_t shortestEpoch = 8;
+  static constexpr std::size_t shortestEpoch = 50;
   static constexpr double fade = 0.99309;  // 0.5^(1/100): a hundred epochs are five times the entries
   static constexpr double margin = 0.002;  // of the accesses, on top of one hit
 

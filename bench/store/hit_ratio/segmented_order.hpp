@@ -29,8 +29,9 @@ struct OrderHook {
 //   is a segmented LRU: a use in probation leads to the kept ones, which have 4/5 of main; what is too much
 //   there goes back.
 //
-//   A window of the whole capacity is plain LRU, also over what other targets left in main: the entry that
-//   was used longest ago goes, whatever its segment.
+//   A window of the whole capacity is plain LRU: the entry goes that was used longest ago, whatever its
+//   segment. What other targets left in main stays there meanwhile, so that a target that comes back soon
+//   finds its main part; probation is not in the order of use then, and LRU is near, not exact, until it left.
 //
 // Each call is O(1): after a change of the target, entries move a few a call. Intrusive, owns nothing and
 // allocates nothing; an entry may be removed at any time. Not thread-safe.
@@ -61,8 +62,9 @@ class SegmentedOrder {
   }
   void use(Entry& entry) noexcept {
     entry.lastUse = ++uses_;
-    if (isLru() || entry.segment == Segment::window) return move(entry, Segment::window);
+    if (entry.segment == Segment::window) return move(entry, Segment::window);
     move(entry, Segment::kept);
+    if (isLru()) return;
     const std::size_t keepable = (capacity_ - target_) / 5 * 4 + (capacity_ - target_) % 5 * 4 / 5;
     for (int moves = 0; moves < mostMoves && list(Segment::kept).charge > keepable; ++moves) {
       move(*list(Segment::kept).oldest, Segment::probation);

@@ -215,6 +215,27 @@ using Families = std::vector<std::pair<std::string, std::function<void(Writer&)>
            w.twice(200, 10000);
          }
        }},
+      {"flash crowds",
+       [](Writer& w) {  // one key at a time is asked for by a third of all accesses, for a while
+         const std::vector<double> sums = Writer::zipfSums(6000, 0.8);
+         for (std::size_t i = 0; i < 40000; ++i) {
+           w.put(w.below(3) == 0 ? 1000000 + i / 300 : w.rank(sums));
+         }
+       }},
+      {"back and forth",
+       [](Writer& w) {  // a scan that turns around at both ends
+         for (std::size_t i = 0; i < 30000; ++i) w.put(i / 1500 % 2 == 0 ? i % 1500 : 1499 - i % 1500);
+       }},
+      {"loops at chance",
+       [](Writer& w) {
+         std::vector<std::uint64_t> first;
+         for (int i = 0; i < 12; ++i) first.push_back(w.freshKeys());
+         while (w.size() < 40000) {
+           const std::size_t which = w.below(first.size());
+           const std::size_t length = 50 + 60 * which;
+           w.loopAt(first[which], length, length * (1 + w.below(3)));
+         }
+       }},
       {"all in turn",
        [](Writer& w) {
          w.recency(60, 1.0, 0.1, 7000);
@@ -228,14 +249,38 @@ using Families = std::vector<std::pair<std::string, std::function<void(Writer&)>
   return written(families, 1000);
 }
 
-// Written after the policy was done.
+// Written after the policy was done, and not used to change it.
 [[nodiscard]] inline std::vector<Trace> heldOutTraces() {
   const Families families = {
-      {"flash crowds",
-       [](Writer& w) {  // one key at a time is asked for by a third of all accesses, for a while
-         const std::vector<double> sums = Writer::zipfSums(6000, 0.8);
-         for (std::size_t i = 0; i < 40000; ++i) {
-           w.put(w.below(3) == 0 ? 1000000 + i / 300 : w.rank(sums));
+      {"tree",
+       [](Writer& w) {  // root, inner node, leaf; the leaves that are asked for drift
+         for (std::size_t i = 0; i < 14000; ++i) {
+           const std::size_t leaf = (i / 4 + w.below(1200) * w.below(4)) % 6000;
+           w.put(0);
+           w.put(100000 + leaf / 60);
+           w.put(200000 + leaf);
+         }
+       }},
+      {"queue",
+       [](Writer& w) {  // what was written is read once, always after the same time, beside a few busy keys
+         const std::vector<double> sums = Writer::zipfSums(300, 0.8);
+         for (std::size_t i = 0; i < 13000; ++i) {
+           w.put(1000 + i);
+           if (i >= 400) w.put(1000 + i - 400);
+           w.put(w.rank(sums));
+         }
+       }},
+      {"stencil",
+       [](Writer& w) {  // sweeps over a grid of 60 rows, each point with its neighbours
+         for (std::size_t i = 0; i < 13000; ++i) {
+           const std::size_t at = 60 + i % 3480;
+           for (const std::size_t point : {at - 60, at, at + 60}) w.put(point);
+         }
+       }},
+      {"merges",
+       [](Writer& w) {  // two runs side by side, then twice as long ones, as in sorting
+         for (std::size_t run = 32; run < 4096; run *= 2) {
+           for (std::size_t i = 0; i < 4096; ++i) w.put(i / (2 * run) * 2 * run + i % 2 * run + i / 2 % run);
          }
        }},
       {"sliding loop",
@@ -267,20 +312,6 @@ using Families = std::vector<std::pair<std::string, std::function<void(Writer&)>
       {"uniform",
        [](Writer& w) {
          for (std::size_t i = 0; i < 40000; ++i) w.put(w.below(5000));
-       }},
-      {"back and forth",
-       [](Writer& w) {  // a scan that turns around at both ends
-         for (std::size_t i = 0; i < 30000; ++i) w.put(i / 1500 % 2 == 0 ? i % 1500 : 1499 - i % 1500);
-       }},
-      {"loops at chance",
-       [](Writer& w) {
-         std::vector<std::uint64_t> first;
-         for (int i = 0; i < 12; ++i) first.push_back(w.freshKeys());
-         while (w.size() < 40000) {
-           const std::size_t which = w.below(first.size());
-           const std::size_t length = 50 + 60 * which;
-           w.loopAt(first[which], length, length * (1 + w.below(3)));
-         }
        }},
       {"zipf, 10x larger", [](Writer& w) { w.zipf(80000, 0.9, 300000); }},
       {"recency, larger", [](Writer& w) { w.recency(1500, 1.5, 0.1, 150000); }},
