@@ -31,7 +31,7 @@ struct OrderHook {
 //
 //   A window of the whole capacity is plain LRU: the entry goes that was used longest ago, whatever its
 //   segment. What other targets left in main stays there meanwhile, so that a target that comes back soon
-//   finds its main part; probation is not in the order of use then, and LRU is near, not exact, until it left.
+//   finds its main part. Until that left, LRU is near, not exact: probation is not in the order of use.
 //
 // Each call is O(1): after a change of the target, entries move a few a call. Intrusive, owns nothing and
 // allocates nothing; an entry may be removed at any time. Not thread-safe.
