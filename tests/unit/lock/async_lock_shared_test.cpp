@@ -2,6 +2,7 @@
 #include "lukhas/lock/async_lock.hpp"
 
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -172,6 +173,24 @@ TEST_CASE("holders are told with label, mode, token and time", "[lock]") {
   CHECK(holders[0].held == 5s);
   CHECK(holders[1].label == "report");
   CHECK(holders[1].held == 2s);
+}
+
+TEST_CASE("holders are told in the order of their grants, whoever of them goes", "[lock]") {
+  Fixture f;
+  std::vector<std::optional<AsyncLock::Guard>> readers;
+  for (const char* label : {"one", "two", "three", "four"}) {
+    readers.push_back(f.locks->tryAcquireShared("page", {.label = label}));
+  }
+  const auto labels = [&] {
+    std::vector<std::string> all;
+    for (const lukhas::LockHolder& holder : f.locks->holders("page")) all.push_back(holder.label);
+    return all;
+  };
+  CHECK(labels() == std::vector<std::string>{"one", "two", "three", "four"});
+  readers[2].reset();
+  CHECK(labels() == std::vector<std::string>{"one", "two", "four"});
+  readers[0].reset();
+  CHECK(labels() == std::vector<std::string>{"two", "four"});
 }
 
 TEST_CASE("a function runs beside other readers", "[lock]") {

@@ -177,6 +177,9 @@ TEST_CASE("metrics count grants and time-outs and measure waits", "[lock]") {
   CHECK(metrics.totalAcquired == 2);
   CHECK(metrics.avgWaitMs == 1500);
   CHECK(metrics.maxWaitMs == 3000);
+  (void)f.locks->tryAcquire("b");
+  CHECK(f.locks->getMetrics().maxWaitMs == 3000);
+  CHECK(f.locks->getMetrics().avgWaitMs == 1000);
 }
 
 TEST_CASE("a lock at rest is healthy and one held too long is not", "[lock]") {
