@@ -58,7 +58,7 @@ class BlockPool {
     return block;
   }
 
-  void release(void* block, std::size_t bytes) noexcept {
+  void release(void* block, [[maybe_unused]] std::size_t bytes) noexcept {
     if constexpr (watched) return ::operator delete(block);
     Slab& slab = *reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(block) & ~(slabAlignment - 1));
     assert(slab.size == sizeClass(bytes));
