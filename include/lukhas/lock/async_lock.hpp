@@ -82,7 +82,8 @@ class AsyncLock {
   AsyncLock& operator=(const AsyncLock&) = delete;
   ~AsyncLock() { state_->close(); }
 
-  // Waits until the key is free and nobody who came earlier waits for it.
+  // Waits until the key is free and nobody who came earlier waits for it. The key is checked in the call
+  // itself, everything else when it is awaited.
   //
   // Throws LockErrc::timeout, deadlock_detected, lock_closed, empty_key, key_too_long or overloaded;
   // Errc::invalid_option for a time-out out of its range; operation_aborted when the caller is cancelled.
@@ -193,7 +194,6 @@ class AsyncLock {
   }
   [[nodiscard]] std::optional<Guard> tryAcquireAs(LockMode mode, std::string_view key,
                                                   const TryAcquireOptions& options) {
-    detail::checkLockKey(key);
     detail::LockHoldPtr hold = state_->makeHold(key, mode, options.label, options.scope);
     if (!state_->tryTake(*hold)) return std::nullopt;
     return std::optional<Guard>(std::in_place, state_, std::move(hold));

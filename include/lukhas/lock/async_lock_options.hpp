@@ -49,7 +49,7 @@ struct AcquireOptions {
   // LockScope. It is looked at by the call and need not outlive it. Null: no task in particular.
   const LockScope* scope = nullptr;
   // Who holds the lock, as warnings and errors shall name it. Copied by the call, so the text need not
-  // outlive it. Empty: the label of the scope, if there is one.
+  // outlive it; at most 256 bytes of it are kept. Empty: that of the scope, if there is one.
   std::string_view label = {};
 };
 

@@ -20,7 +20,7 @@ namespace lukhas {
 //   lock "session:42" is held for 10.0 s by "importer" (token 7), 3 waiting: possible deadlock
 struct DeadlockWarning {
   std::string key;
-  std::string holder;       // the name that the holder gave in its AcquireOptions; empty when it gave none
+  std::string holder;       // its label, or that of its scope; empty when it has neither
   Duration held{};          // so far
   std::size_t waiters = 0;  // for this key, at this moment
   FencingToken token;       // of the hold

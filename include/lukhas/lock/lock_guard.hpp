@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <memory>
 #include <string_view>
@@ -13,6 +14,10 @@
 #include "lukhas/lock/fencing_token.hpp"
 
 namespace lukhas {
+
+namespace detail {
+struct MultiGuardBuilder;
+}
 
 // One granted lock, held until the guard is destroyed or release()d. Move-only; written AsyncLock::Guard.
 //
@@ -40,7 +45,7 @@ class [[nodiscard]] LockGuard {
   // Whether the lock is still held by this guard.
   [[nodiscard]] bool valid() const noexcept { return owner_ && owner_->isHeld(*hold_); }
 
-  // These can be read after the release, too.
+  // These can be read after the release, too. The key is a view into what the guard owns.
   [[nodiscard]] std::string_view key() const noexcept { return hold_ ? hold_->key() : std::string_view(); }
   [[nodiscard]] FencingToken token() const noexcept { return hold_ ? hold_->token : FencingToken(); }
 
@@ -54,27 +59,18 @@ class [[nodiscard]] LockGuard {
   bool downgrade() noexcept { return owner_ && owner_->downgrade(*hold_); }
 
  private:
-  friend class MultiLockGuard;
+  friend struct detail::MultiGuardBuilder;
 
   std::shared_ptr<detail::LockOwner> owner_;  // null: released, or never held
   detail::LockHoldPtr hold_;                  // null only when it never held, or was moved from
 };
 
 // Several locks that were granted together, held until the guard is destroyed or release()d. Move-only;
-// written AsyncLock::MultiGuard. Otherwise as a LockGuard.
+// written AsyncLock::MultiGuard. Stale, late and in other threads it is as a LockGuard.
 class [[nodiscard]] MultiLockGuard {
  public:
   // Holds nothing: not valid.
   MultiLockGuard() = default;
-  // Holds what is added, at most `capacity` locks. Throws std::bad_alloc.
-  MultiLockGuard(std::shared_ptr<detail::LockOwner> owner, std::size_t capacity) : owner_(std::move(owner)) {
-    holds_.reserve(capacity);
-  }
-  void add(detail::LockHoldPtr hold) noexcept { holds_.push_back(std::move(hold)); }
-  void add(LockGuard guard) noexcept {
-    guard.owner_.reset();
-    add(std::move(guard.hold_));
-  }
   MultiLockGuard(MultiLockGuard&& other) noexcept = default;
   MultiLockGuard& operator=(MultiLockGuard&& other) noexcept {
     if (this != &other) {
@@ -105,8 +101,34 @@ class [[nodiscard]] MultiLockGuard {
   }
 
  private:
+  friend struct detail::MultiGuardBuilder;
+
   std::shared_ptr<detail::LockOwner> owner_;  // null: released, or never held
   std::vector<detail::LockHoldPtr> holds_;    // by key
 };
+
+namespace detail {
+
+// Puts a MultiLockGuard together, out of holds that one owner granted.
+struct MultiGuardBuilder {
+  // For at most `capacity` of them. Throws std::bad_alloc.
+  [[nodiscard]] static MultiLockGuard make(std::shared_ptr<LockOwner> owner, std::size_t capacity) {
+    MultiLockGuard guard;
+    guard.holds_.reserve(capacity);
+    guard.owner_ = std::move(owner);
+    return guard;
+  }
+  static void add(MultiLockGuard& to, LockHoldPtr hold) noexcept {
+    assert(to.owner_ && to.holds_.size() < to.holds_.capacity());
+    to.holds_.push_back(std::move(hold));
+  }
+  static void add(MultiLockGuard& to, LockGuard guard) noexcept {
+    assert(guard.owner_ == to.owner_);
+    guard.owner_.reset();
+    add(to, std::move(guard.hold_));
+  }
+};
+
+}  // namespace detail
 
 }  // namespace lukhas

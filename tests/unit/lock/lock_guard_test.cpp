@@ -15,6 +15,7 @@ using lukhas::LockGuard;
 using lukhas::LockMode;
 using lukhas::MultiLockGuard;
 using lukhas::detail::LockHold;
+using lukhas::detail::MultiGuardBuilder;
 
 namespace {
 
@@ -128,8 +129,10 @@ TEST_CASE("a guard that is valid can be downgraded and a stale one cannot", "[lo
 
 TEST_CASE("several locks are released together in reverse order", "[lock]") {
   Fixture f;
-  MultiLockGuard several(f.owner, 3);
-  for (const char* key : {"a", "b", "c"}) several.add(f.grant(key, several.size() + 1));
+  MultiLockGuard several = MultiGuardBuilder::make(f.owner, 3);
+  for (const char* key : {"a", "b", "c"}) {
+    MultiGuardBuilder::add(several, f.grant(key, several.size() + 1));
+  }
   CHECK(several.size() == 3);
   CHECK(several.key(1) == "b");
   CHECK(several.token(1) == FencingToken(2));
@@ -142,8 +145,8 @@ TEST_CASE("several locks are released together in reverse order", "[lock]") {
 
 TEST_CASE("one stale lock makes several invalid", "[lock]") {
   Fixture f;
-  MultiLockGuard several(f.owner, 2);
-  for (const char* key : {"a", "b"}) several.add(f.grant(key, 1));
+  MultiLockGuard several = MultiGuardBuilder::make(f.owner, 2);
+  for (const char* key : {"a", "b"}) MultiGuardBuilder::add(several, f.grant(key, 1));
   f.latest->held = false;
   CHECK_FALSE(several.valid());
   CHECK(several.size() == 2);

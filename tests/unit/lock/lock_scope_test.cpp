@@ -218,4 +218,27 @@ TEST_CASE("several keys of one scope that close a circle are refused and given b
   CHECK(f.locks->getMetrics().activeLocks == 0);
 }
 
+TEST_CASE("a cancellation after a refusal harms nobody who waits", "[lock]") {
+  const bool overloaded = GENERATE(false, true);
+  for (std::uint64_t steps = 1; steps <= 4; ++steps) {  // what it takes; more would let time pass
+    INFO("cancelled after " << steps << " steps");
+    Fixture f({.timeout = 1h, .maxWaiters = overloaded ? 1U : 10U});
+    const LockScope scope{"task"};
+    Attempt first, innocent, refused;
+    f.start(first, "a", {.scope = &scope});
+    f.start(innocent, "a");
+    asio::co_spawn(f.env.executor(), refused.run(f.locks->acquire("a", {.scope = &scope})),
+                   asio::bind_cancellation_slot(refused.signal.slot(), [](std::exception_ptr) {}));
+    (void)f.world.runSteps(steps);
+    refused.cancel();
+    f.settle();
+    CHECK(refused.error);
+    CHECK(f.locks->waiters("a") == 1);
+    CHECK(f.locks->checkInvariants());
+    first.guard.reset();
+    f.settle();
+    CHECK(innocent.guard);
+  }
+}
+
 }  // namespace lock_scope_test

@@ -13,8 +13,9 @@ namespace lukhas::detail {
 
 // Most calls of a program have the same time-out, so that their deadlines come in the order of the calls:
 // those make up a list, which takes them in and out in O(1) and touches nobody else's memory. A request whose
-// deadline is before that of the last in the list goes into a heap: O(log n). Requests with the same deadline
-// come out in the order in which they came in.
+// deadline is before that of the last in the list goes into a heap: O(log n), as all others do while one with
+// a much longer time-out waits at the end. Requests with the same deadline come out in the order in which
+// they came in.
 class DeadlineQueue {
  public:
   [[nodiscard]] bool empty() const noexcept { return !first_ && heap_.empty(); }

@@ -49,7 +49,6 @@ using LockedResult = typename AwaitedValue<std::invoke_result_t<std::decay_t<F>&
 struct LockCall {
   static asio::awaitable<LockGuard> acquire(std::shared_ptr<LockState> state, LockHoldPtr hold,
                                             std::optional<Duration> asked) {
-    checkLockKey(hold->key());
     const Duration timeout = checkedTimeout(asked, state->options());
     if (state->tryTake(*hold)) co_return LockGuard(std::move(state), std::move(hold));
     if (timeout == Duration::zero()) state->refuseNow(std::move(hold));
@@ -62,20 +61,19 @@ struct LockCall {
   static asio::awaitable<MultiLockGuard> acquireAll(std::shared_ptr<LockState> state,
                                                     std::vector<LockHoldPtr> holds,
                                                     std::optional<Duration> asked) {
-    for (const LockHoldPtr& hold : holds) checkLockKey(hold->key());
     const Duration timeout = checkedTimeout(asked, state->options());
     const TimePoint deadline = Environment::saturatingAdd(state->now(), timeout);
-    MultiLockGuard guard(state,
-                         holds.size());  // gives back what it has when one of the keys is not to be had
+    // Gives back what it has when one of the keys is not to be had.
+    MultiLockGuard guard = MultiGuardBuilder::make(state, holds.size());
     while (guard.size() < holds.size()) {
       const std::span<LockHoldPtr> left = std::span(holds).subspan(guard.size());
       const std::size_t taken = state->tryTakeSeveral(left);
-      for (LockHoldPtr& hold : left.first(taken)) guard.add(std::move(hold));
+      for (LockHoldPtr& hold : left.first(taken)) MultiGuardBuilder::add(guard, std::move(hold));
       if (taken == left.size()) break;
       if (timeout == Duration::zero()) state->refuseNow(std::move(left[taken]));
       const auto waiter = std::make_shared<LockWaiter>(std::move(left[taken]));
       co_await state->suspend(*waiter, state->now(), deadline);
-      guard.add(waiter->take(timeout));
+      MultiGuardBuilder::add(guard, waiter->take(timeout));
     }
     co_return guard;
   }

@@ -1,6 +1,7 @@
 // The errors of AsyncLock, with their sentences and details.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@
 namespace lukhas::detail {
 
 inline constexpr std::size_t maxLockKeyBytes = 256;
+inline constexpr std::size_t maxLockLabelBytes = 256;
 
 [[noreturn]] inline void throwBadKey(std::string_view key) {
   nlohmann::json details;
@@ -70,14 +72,16 @@ inline void checkLockKey(std::string_view key) {
               std::move(details));
 }
 
-// The details have the whole circle, the sentence its first steps.
+// The details have the circle up to a bound that no circle of people's making reaches, the sentence its first
+// steps.
 [[noreturn]] inline void throwDeadlock(std::string_view key, const std::vector<WaitStep>& circle) {
   constexpr std::size_t mostNamed = 8;
+  constexpr std::size_t mostListed = 1000;
   nlohmann::json details;
   details["key"] = cleanText(key);
   details["cycle"] = nlohmann::json::array();
   std::string story;
-  for (std::size_t i = 0; i < circle.size(); ++i) {
+  for (std::size_t i = 0; i < std::min(circle.size(), mostListed); ++i) {
     const WaitStep& step = circle[i];
     nlohmann::json member;
     member["task"] = cleanText(step.task);

@@ -62,6 +62,9 @@ struct LockHold : KeyHook {
   // The other holds of the key, a ring in the order of their grants.
   LockHold* nextHolder = this;
   LockHold* previousHolder = this;
+  // The other holds of the scope: see WaitGraph.
+  LockHold* nextOfScope = nullptr;
+  LockHold* previousOfScope = nullptr;
   // All holds of all keys: see HoldOrder.
   LockHold* earlier = nullptr;
   LockHold* later = nullptr;

@@ -19,7 +19,7 @@ struct FreeLockHold {
 };
 using LockHoldPtr = std::unique_ptr<LockHold, FreeLockHold>;
 
-enum class LockOutcome : std::uint8_t { waiting, granted, timed_out, cancelled, closed };
+enum class LockOutcome : std::uint8_t { idle, waiting, granted, timed_out, cancelled, closed };
 
 // What a request that timed out waited for.
 struct LockBlocker {
@@ -35,7 +35,7 @@ struct LockRequest : ExpiryHook {
   LockHoldPtr hold;  // what it will be granted: key, mode, who asks
   TimePoint since;   // the beginning of the wait
   TimePoint deadline;
-  LockOutcome outcome = LockOutcome::waiting;
+  LockOutcome outcome = LockOutcome::idle;  // waiting: exactly while the table links it
 
   std::unique_ptr<LockBlocker> blocker;  // timed out: what was in the way; null without memory for it
 
@@ -46,7 +46,7 @@ struct LockRequest : ExpiryHook {
   LockRequest* earlierDeadline = nullptr;
   LockRequest* laterDeadline = nullptr;
   std::uint64_t arrival = 0;
-  // … those of the same scope, …
+  // … those of the same scope that wait, …
   LockRequest* previousOfScope = nullptr;
   LockRequest* nextOfScope = nullptr;
   // … and the marks of a search for a circle: see WaitGraph.

@@ -55,27 +55,29 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
  public:
   static std::shared_ptr<LockState> make(Environment environment, const AsyncLockOptions& options) {
     auto state = std::make_shared<LockState>(std::move(environment), options);
-    state->timer_.emplace(state->environment_, std::weak_ptr(state), &LockState::tick);
+    state->timer_.emplace(*state->environment_, std::weak_ptr(state), &LockState::tick);
     return state;
   }
   LockState(Environment environment, const AsyncLockOptions& options)
-      : environment_(std::move(environment)),
+      : clock_(environment.on(asio::any_io_executor())),
         options_(options),
-        table_(options.heldWarning, environment_.random()) {}
+        table_(options.heldWarning, environment.random()),
+        environment_(std::move(environment)) {}
 
   Signal<DeadlockWarning> onDeadlock;
 
-  // Any text is taken as a key here: checkLockKey() comes with the first use of the hold.
+  // Throws what checkLockKey() does.
   [[nodiscard]] LockHoldPtr makeHold(std::string_view key, LockMode mode, std::string_view label,
                                      const LockScope* scope) const {
-    return LockHold::make(key, table_.hashOf(key), mode, label, scope);
+    checkLockKey(key);
+    return LockHold::make(key, table_.hashOf(key), mode, label.substr(0, maxLockLabelBytes), scope);
   }
 
   // False: somebody else holds the key. Its key is a valid one.
   bool tryTake(LockHold& hold) {
     const std::lock_guard lock(mutex_);
     if (closed_) throwClosed(hold.key());
-    if (table_.take(hold, environment_.coarseNow())) return false;
+    if (table_.take(hold, clock_.coarseNow())) return false;
     watch();
     return true;
   }
@@ -85,7 +87,7 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
     const std::lock_guard lock(mutex_);
     std::size_t taken = 0;
     try {
-      const TimePoint now = environment_.coarseNow();
+      const TimePoint now = clock_.coarseNow();
       while (taken < holds.size() && !closed_ && !table_.take(*holds[taken], now)) ++taken;
     } catch (const std::bad_alloc&) {
       if (taken == 0) throw;  // otherwise it comes again, when those that were taken have their guards
@@ -108,7 +110,7 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
     LockRequest request(std::move(hold));
     {
       const std::lock_guard lock(mutex_);
-      table_.refuse(request, environment_.now());
+      table_.refuse(request, clock_.now());
     }
     throwTimeout(request, Duration::zero());
   }
@@ -145,6 +147,7 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
       closed_ = true;
       table_.close(ended);
       timer_.reset();
+      environment_.reset();
     }
     resumeAll(ended);
   }
@@ -153,14 +156,15 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
   template <class Read>
   auto look(Read&& read) const {
     const std::lock_guard lock(mutex_);
-    return read(std::as_const(table_), environment_.now());
+    return read(std::as_const(table_), clock_.now());
   }
 
   [[nodiscard]] const AsyncLockOptions& options() const noexcept { return options_; }
-  [[nodiscard]] TimePoint now() const noexcept { return environment_.now(); }
+  [[nodiscard]] TimePoint now() const noexcept { return clock_.now(); }
 
  private:
-  // Bounds what one tick does before it lets others run.
+  // Bounds the time-outs and the warnings of one tick, before it lets others run. (Those who are granted
+  // because of a time-out are all granted at once.)
   static constexpr std::size_t perTick = 256;
 
   // With the coroutine suspended: takes the lock if it has become free, or waits in line.
@@ -189,6 +193,7 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
     }
     LockHold* const leader = table_.take(*waiter.hold, now);
     if (!leader) {
+      waiter.outcome = LockOutcome::granted;
       deliver(waiter);
       watch();
       return true;
@@ -215,7 +220,7 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
   // Calls change(readTime, decided) under the mutex; then whoever was granted because of it is resumed.
   template <class Change>
   bool change(Change&& change) noexcept {
-    const auto readTime = [this] { return environment_.now(); };
+    const auto readTime = [this] { return clock_.now(); };
     LockQueue decided;
     {
       const std::lock_guard lock(mutex_);
@@ -237,7 +242,7 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
   }
 
   static void tick(LockState& state) {
-    const TimePoint now = state.environment_.now();
+    const TimePoint now = state.clock_.now();
     state.expire(now);
     try {
       state.report(now);
@@ -282,7 +287,7 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
     if (watching_ == Watching::armed) {
       timer_->follow(due);
     } else if (due) {
-      environment_.post([weak = weak_from_this()] {
+      environment_->post([weak = weak_from_this()] {
         if (const std::shared_ptr<LockState> alive = weak.lock()) tick(*alive);
       });
       watching_ = Watching::tick_posted;
@@ -299,11 +304,12 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
 
   enum class Watching { not_at_all, tick_posted, armed };
 
-  const Environment environment_;
+  const Environment clock_;  // only that: without the executor, which guards must not keep
   const AsyncLockOptions options_;
   mutable std::mutex mutex_;  // guards everything below
   LockTable table_;
-  std::optional<FrontTimer> timer_;  // until close()
+  std::optional<Environment> environment_;  // until close(), as is the timer
+  std::optional<FrontTimer> timer_;
   Watching watching_ = Watching::not_at_all;
   bool closed_ = false;
 };

@@ -5,8 +5,8 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -87,13 +87,15 @@ class LockTable {
     deadlines_.makeRoom();
     if (request.hold->scope) graph_.enter(*request.hold);
     deadlines_.push(request, deadline);
+    request.outcome = LockOutcome::waiting;
     request.since = now;
     leader.waiters.pushBack(request);
     graph_.beginWait(request);
     if (!request.hold->scope) return {};
     std::vector<WaitStep> circle;
     try {
-      circle = graph_.findCircle(request, [this](const LockRequest& r) -> LockHold& { return leaderOf(r); });
+      circle =
+          graph_.findCircle(request, [this](const LockHold& hold) -> LockHold& { return leaderOf(hold); });
     } catch (const std::bad_alloc&) {
       giveUp(request, leader);
       throw;
@@ -269,10 +271,14 @@ class LockTable {
   [[nodiscard]] bool isOverdue(const LockHold& hold, TimePoint now) const noexcept {
     return heldWarning_ > Duration::zero() && now - hold.since >= heldWarning_;
   }
-  [[nodiscard]] LockHold& leaderOf(const LockRequest& request) const noexcept {
-    LockHold* const leader = keys_.find(request.hold->key(), request.hold->keyHash);
-    assert(leader);  // nobody waits for a free key
+  // Of a hold that is held, or asked for by a request that waits: nobody waits for a free key.
+  [[nodiscard]] LockHold& leaderOf(const LockHold& hold) const noexcept {
+    LockHold* const leader = keys_.find(hold.key(), hold.keyHash);
+    assert(leader);
     return *leader;
+  }
+  [[nodiscard]] LockHold& leaderOf(const LockRequest& request) const noexcept {
+    return leaderOf(*request.hold);
   }
 
   void beginHold(LockHold& hold, TimePoint now) noexcept {
@@ -307,6 +313,7 @@ class LockTable {
     graph_.endWait(request);
   }
   void giveUp(LockRequest& request, LockHold& leader) noexcept {
+    request.outcome = LockOutcome::idle;
     unlink(request, leader);
     graph_.leave(*request.hold);
   }
@@ -316,7 +323,7 @@ class LockTable {
     unlink(request, leader);
     if (&hold != &leader) joinHolders(leader, hold);
     beginHold(hold, now);
-    recordGrant(now - request.since, now);
+    recordGrant(std::max(now - request.since, Duration::zero()), now);
     request.outcome = LockOutcome::granted;
     decided.pushBack(request);
   }

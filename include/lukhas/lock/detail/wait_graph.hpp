@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,7 +31,7 @@ struct ScopeNode : KeyHook {
 
   const std::shared_ptr<const ScopeIdentity> scope;
   const ScopeIdentity* const identity;
-  std::size_t holds = 0;
+  LockHold* holds = nullptr;
   LockRequest* requests = nullptr;  // that wait
   std::uint64_t searched = 0;
 };
@@ -54,8 +55,9 @@ struct WaitStep {
 //
 // A circle can only close when a request begins to wait: granting, releasing and giving up take edges away,
 // and nobody waits for a key that is free. So only enqueueing searches, only on behalf of a scope that
-// somebody can be waiting for, and nothing at all is done for requests without a scope. A search visits each
-// request and each hold at most once; breadth first, so the circle that it names is one of the shortest.
+// somebody can be waiting for, and nothing at all is done for requests without a scope. A search expands each
+// request at most once, breadth first; the circle that it names is one of those there are, and a short one,
+// though where a queue is in it, not always the shortest.
 class WaitGraph {
  public:
   explicit WaitGraph(std::uint64_t hashSeed) noexcept : seed_(hashSeed) {}
@@ -79,40 +81,33 @@ class WaitGraph {
     hold.scopeNode = node.release();
   }
   void beginHold(LockHold& hold) noexcept {
-    if (hold.scopeNode) ++hold.scopeNode->holds;
+    if (hold.scopeNode) link(hold.scopeNode->holds, hold);
   }
   void endHold(LockHold& hold) noexcept {
-    if (hold.scopeNode) --hold.scopeNode->holds;
+    if (hold.scopeNode) unlink(hold.scopeNode->holds, hold);
     leave(hold);
   }
   void beginWait(LockRequest& request) noexcept {
-    ScopeNode* const node = request.hold->scopeNode;
-    if (!node) return;
-    request.nextOfScope = std::exchange(node->requests, &request);
-    if (request.nextOfScope) request.nextOfScope->previousOfScope = &request;
+    if (ScopeNode* const node = request.hold->scopeNode) link(node->requests, request);
   }
   // The request goes on to hold, or its hold is to leave().
   void endWait(LockRequest& request) noexcept {
-    ScopeNode* const node = request.hold->scopeNode;
-    if (!node) return;
-    (request.previousOfScope ? request.previousOfScope->nextOfScope : node->requests) = request.nextOfScope;
-    if (request.nextOfScope) request.nextOfScope->previousOfScope = request.previousOfScope;
-    request.previousOfScope = request.nextOfScope = nullptr;
+    if (ScopeNode* const node = request.hold->scopeNode) unlink(node->requests, request);
   }
   // Forgets the scope when this was the last that it held or waited for.
   void leave(LockHold& hold) noexcept {
     ScopeNode* const node = std::exchange(hold.scopeNode, nullptr);
-    if (!node || node->holds > 0 || node->requests) return;
+    if (!node || node->holds || node->requests) return;
     scopes_.erase(*node);
     delete node;
   }
 
-  // The circle that this request, which waits already, closes; empty when there is none. `leaderOf(request)`
-  // is the leading hold of its key. Throws std::bad_alloc.
+  // The circle that this request, which waits already, closes; empty when there is none. `leaderOf(hold)` is
+  // the leading hold of its key. Throws std::bad_alloc.
   template <class LeaderOf>
   [[nodiscard]] std::vector<WaitStep> findCircle(LockRequest& origin, LeaderOf&& leaderOf) {
     ScopeNode* const self = origin.hold->scopeNode;
-    if (!self || (self->holds == 0 && !self->requests->nextOfScope)) return {};  // nobody waits for it
+    if (!self || !isWaitedFor(*self, leaderOf)) return {};
     ++search_;
     Frontier frontier;
     reach(origin, nullptr, frontier);
@@ -135,7 +130,7 @@ class WaitGraph {
   [[nodiscard]] bool checkInvariants() const {
     bool good = scopes_.checkInvariants();
     scopes_.forEach([&](const ScopeNode& node) {
-      good = good && (node.holds > 0 || node.requests);
+      good = good && (node.holds || node.requests);
       for (const LockRequest* r = node.requests; r; r = r->nextOfScope) {
         good = good && r->hold->scopeNode == &node && r->outcome == LockOutcome::waiting;
       }
@@ -158,6 +153,29 @@ class WaitGraph {
     LockRequest* last_ = nullptr;
   };
 
+  // Whether somebody can be waiting for the scope, not counting what waits behind its newest request: nobody
+  // does yet. O(its holds).
+  template <class LeaderOf>
+  [[nodiscard]] static bool isWaitedFor(const ScopeNode& scope, LeaderOf& leaderOf) {
+    if (scope.requests->nextOfScope) return true;
+    for (const LockHold* hold = scope.holds; hold; hold = hold->nextOfScope) {
+      if (!leaderOf(*hold).waiters.empty()) return true;
+    }
+    return false;
+  }
+
+  template <class Node>
+  static void link(Node*& first, Node& node) noexcept {
+    node.nextOfScope = std::exchange(first, &node);
+    if (node.nextOfScope) node.nextOfScope->previousOfScope = &node;
+  }
+  template <class Node>
+  static void unlink(Node*& first, Node& node) noexcept {
+    (node.previousOfScope ? node.previousOfScope->nextOfScope : first) = node.nextOfScope;
+    if (node.nextOfScope) node.nextOfScope->previousOfScope = node.previousOfScope;
+    node.previousOfScope = node.nextOfScope = nullptr;
+  }
+
   void reach(LockRequest& request, LockRequest* from, Frontier& frontier) noexcept {
     if (std::exchange(request.searched, search_) == search_) return;
     request.reachedFrom = from;
@@ -179,7 +197,7 @@ class WaitGraph {
         return false;
       }
     }
-    const LockHold& leader = leaderOf(request);
+    const LockHold& leader = leaderOf(*request.hold);
     const LockHold* holder = &leader;
     do {
       if (visit(holder->scopeNode, nullptr)) return true;
