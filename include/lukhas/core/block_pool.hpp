@@ -12,8 +12,8 @@ namespace lukhas {
 // Blocks lie in slabs of a page, each for blocks of one size; an empty slab goes back to the allocator.
 //
 // Why not malloc for each: glibc keeps blocks of this size apart when they are freed, and joins all of them
-// in one go as soon as something large is freed or asked for. After 700,000 entries that was a stall of 30 ms.
-// And it puts 8 bytes in front of each block, and rounds up to 16.
+// in one go as soon as something large is freed or asked for. After 700,000 entries that was a stall of
+// 30 ms. And it puts 8 bytes in front of each block, and rounds up to 16.
 //
 //   void* const block = pool.allocate(bytes);
 //   pool.release(block, bytes);                 // with the same size
