@@ -15,7 +15,7 @@ const load = async () => {
 
 const TTLCache = await load();
 if (!TTLCache) {
-  console.log('skipped: @isaacs/ttlcache is not installed (npm install @isaacs/ttlcache)');
+  console.log('skipped: @isaacs/ttlcache is not installed');
   process.exit(0);
 }
 
