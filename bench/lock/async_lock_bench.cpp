@@ -78,29 +78,29 @@ void measure(benchmark::State& state, asio::io_context& io, Step step) {
   state.SetItemsProcessed(state.iterations());
 }
 
-// The loop itself holds the guard: no coroutine around the one that is measured.
+// `call()` gives what is awaited for a guard. The loop itself holds it: no coroutine around the one that is
+// measured.
+template <class Call>
+void measureGuard(benchmark::State& state, asio::io_context& io, Call call) {
+  const auto loop = [&]() -> Task {
+    for (auto _ : state) const auto guard = co_await call();
+    io.stop();
+  };
+  runOn(io, loop());
+  io.run();
+  state.SetItemsProcessed(state.iterations());
+}
+
 void acquire(benchmark::State& state) {
   Fixture f;
   Keys keys(state);
-  const auto loop = [&]() -> Task {
-    for (auto _ : state) const AsyncLock::Guard guard = co_await f.locks.acquire(keys.next());
-    f.io.stop();
-  };
-  runOn(f.io, loop());
-  f.io.run();
-  state.SetItemsProcessed(state.iterations());
+  measureGuard(state, f.io, [&] { return f.locks.acquire(keys.next()); });
 }
 
 void acquireShared(benchmark::State& state) {
   Fixture f;
   Keys keys(state);
-  const auto loop = [&]() -> Task {
-    for (auto _ : state) const AsyncLock::Guard guard = co_await f.locks.acquireShared(keys.next());
-    f.io.stop();
-  };
-  runOn(f.io, loop());
-  f.io.run();
-  state.SetItemsProcessed(state.iterations());
+  measureGuard(state, f.io, [&] { return f.locks.acquireShared(keys.next()); });
 }
 
 // As many other keys are held all the time.
@@ -109,28 +109,14 @@ void acquireAmongHeld(benchmark::State& state) {
   Keys keys(state);
   std::vector<AsyncLock::Guard> held;
   for (const std::string& key : keys.all()) held.push_back(*f.locks.tryAcquire("held " + key));
-  const auto loop = [&]() -> Task {
-    for (auto _ : state) const AsyncLock::Guard guard = co_await f.locks.acquire(keys.next());
-    f.io.stop();
-  };
-  runOn(f.io, loop());
-  f.io.run();
-  state.SetItemsProcessed(state.iterations());
+  measureGuard(state, f.io, [&] { return f.locks.acquire(keys.next()); });
 }
 
 void acquireOfScope(benchmark::State& state) {
   Fixture f;
   Keys keys(state);
   const lukhas::LockScope scope{"task"};
-  const auto loop = [&]() -> Task {
-    for (auto _ : state) {
-      const AsyncLock::Guard guard = co_await f.locks.acquire(keys.next(), {.scope = &scope});
-    }
-    f.io.stop();
-  };
-  runOn(f.io, loop());
-  f.io.run();
-  state.SetItemsProcessed(state.iterations());
+  measureGuard(state, f.io, [&] { return f.locks.acquire(keys.next(), {.scope = &scope}); });
 }
 
 void tryAcquire(benchmark::State& state) {
@@ -155,13 +141,7 @@ void acquireEightKeys(benchmark::State& state) {
   Fixture f;
   const lukhas::NameList keys{"session:7", "session:1", "session:5", "session:3",
                               "session:0", "session:2", "session:6", "session:4"};
-  const auto loop = [&]() -> Task {
-    for (auto _ : state) const AsyncLock::MultiGuard all = co_await f.locks.acquireMultiple(keys);
-    f.io.stop();
-  };
-  runOn(f.io, loop());
-  f.io.run();
-  state.SetItemsProcessed(state.iterations());
+  measureGuard(state, f.io, [&] { return f.locks.acquireMultiple(keys); });
 }
 
 // `state.range(0)` coroutines queue for one key; each release hands it to the next, who queues again.

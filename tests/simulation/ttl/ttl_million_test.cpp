@@ -15,6 +15,7 @@
 #include "lukhas/ttl/ttl_enforcement_engine.hpp"
 #include "support/catch.hpp"
 #include "support/tick_watch.hpp"
+#include "support/working_world.hpp"
 
 namespace ttl_million_test {
 
@@ -22,25 +23,9 @@ using namespace std::chrono_literals;
 using lukhas::EntryExpired;
 using lukhas::TTLEnforcementEngine;
 using lukhas::test::TickWatch;
+using lukhas::test::WorkingWorld;
 
 const bool thorough = std::getenv("LUKHAS_DEEP") != nullptr;
-
-// A simulated world in which each report takes a microsecond: what the virtual clock of a real machine shows.
-struct WorkingWorld final : lukhas::World {
-  explicit WorkingWorld(lukhas::Environment simulated) : inner(std::move(simulated)) {}
-  lukhas::TimePoint now() const noexcept override { return inner.now() + worked; }
-  lukhas::WallTime wallNow() const noexcept override { return inner.wallNow(); }
-  std::uint64_t random() noexcept override { return inner.random(); }
-  std::unique_ptr<lukhas::WorldTimer> makeTimer(const asio::any_io_executor& executor) override {
-    return inner.on(executor).makeTimer();
-  }
-  std::unique_ptr<lukhas::WorldLane> makeLane(const asio::any_io_executor& executor,
-                                              std::string name) override {
-    return inner.on(executor).makeLane(std::move(name));
-  }
-  lukhas::Environment inner;
-  lukhas::Duration worked{};
-};
 
 void registerAt(TTLEnforcementEngine& engine, lukhas::TimePoint expiry,
                 const lukhas::Environment& environment, std::size_t count) {

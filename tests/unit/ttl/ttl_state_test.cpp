@@ -13,6 +13,7 @@
 #include <asio/io_context.hpp>
 
 #include "support/catch.hpp"
+#include "support/working_world.hpp"
 #include "unit/ttl/ttl_world.hpp"
 
 using namespace std::chrono_literals;
@@ -21,6 +22,7 @@ using lukhas::Environment;
 using lukhas::TTLEnforcementEngine;
 using lukhas::TtlErrc;
 using lukhas::test::TtlWorld;
+using lukhas::test::WorkingWorld;
 using Lines = TtlWorld::Lines;
 
 namespace {
@@ -48,25 +50,6 @@ asio::awaitable<void> awaitSweep(asio::awaitable<lukhas::SweepReport> sweep, std
     code = error.code();
   }
 }
-
-// A simulated world in which listeners take time.
-struct ListeningWorld final : lukhas::World {
-  explicit ListeningWorld(Environment simulated) : inner(std::move(simulated)) {}
-
-  lukhas::TimePoint now() const noexcept override { return inner.now() + spent; }
-  lukhas::WallTime wallNow() const noexcept override { return inner.wallNow(); }
-  std::uint64_t random() noexcept override { return inner.random(); }
-  std::unique_ptr<lukhas::WorldTimer> makeTimer(const asio::any_io_executor& executor) override {
-    return inner.on(executor).makeTimer();
-  }
-  std::unique_ptr<lukhas::WorldLane> makeLane(const asio::any_io_executor& executor,
-                                              std::string name) override {
-    return inner.on(executor).makeLane(std::move(name));
-  }
-
-  Environment inner;
-  lukhas::Duration spent{};
-};
 
 }  // namespace
 
@@ -214,13 +197,13 @@ TEST_CASE("a slice handles as many entries as it may and no more", "[ttl]") {
 
 TEST_CASE("a slice ends when its time is over however few entries it had", "[ttl]") {
   lukhas::Simulation world;
-  const auto listening = std::make_shared<ListeningWorld>(world.environment());
+  const auto listening = std::make_shared<WorkingWorld>(world.environment());
   TTLEnforcementEngine engine(Environment(world.environment().executor(), listening),
                               {.maxSliceTime = 1ms, .gracePeriod = 0s});
   std::size_t reports = 0;
   const auto slow = engine.onExpired.connect([&](const EntryExpired&) {
     ++reports;
-    listening->spent += 300us;
+    listening->worked += 300us;
   });
   for (int i = 0; i < 10; ++i) engine.registerEntry(std::to_string(i), 30s);
   world.runFor(30s);
