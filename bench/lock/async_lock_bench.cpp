@@ -12,6 +12,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include <asio/associated_executor.hpp>
+#include <asio/async_result.hpp>
 #include <asio/bind_executor.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/experimental/channel.hpp>
@@ -202,6 +204,46 @@ void floorPost(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 
+// `state.range(0)` coroutines in a ring, each of which posts the next one and suspends: what any hand-over
+// costs, with no key, no mutex, no deadline and no cancellation.
+void floorBaton(benchmark::State& state) {
+  Context context;
+  using Handler = asio::async_result<asio::use_awaitable_t<>, void()>::handler_type;
+  std::deque<Handler> ring;
+  bool passing = false;
+  bool stop = false;
+  const auto postFront = [&] {
+    Handler next = std::move(ring.front());
+    ring.pop_front();
+    const auto executor = asio::get_associated_executor(next);
+    asio::post(executor, std::move(next));
+  };
+  const auto pass = [&] {
+    return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+        [&](auto handler) {
+          ring.push_back(std::move(handler));
+          if (passing) postFront();
+        },
+        asio::use_awaitable);
+  };
+  const auto turn = [&]() -> Task {
+    while (!stop) co_await pass();
+    if (!ring.empty()) postFront();
+  };
+  const auto leader = [&]() -> Task {
+    for (auto _ : state) co_await pass();
+    stop = true;
+    if (!ring.empty()) postFront();
+  };
+  runOn(context.io, leader());
+  for (std::int64_t i = 1; i < state.range(0); ++i) runOn(context.io, turn());
+  context.io.poll();
+  passing = true;
+  postFront();
+  context.io.run();
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+
 // The peers keep every key that they ever saw, which saves them time.
 
 void peerChannelPerKey(benchmark::State& state) {
@@ -320,6 +362,7 @@ BENCHMARK(handOver)->Arg(2)->Arg(10'000);
 BENCHMARK(floorKeyLookup)->Arg(1)->Arg(1'000)->Arg(1'000'000);
 BENCHMARK(floorMutexAndMap)->Arg(1'000)->Arg(1'000'000);
 BENCHMARK(floorPost);
+BENCHMARK(floorBaton)->Arg(2)->Arg(10'000);
 BENCHMARK(peerChannelPerKey)->Arg(1'000)->Arg(1'000'000);
 BENCHMARK(peerStrandPerKey)->Arg(1'000)->Arg(1'000'000);
 BENCHMARK(peerTimerPerKey)->Arg(1'000)->Arg(1'000'000);
@@ -347,6 +390,9 @@ std::vector<bench::Goal> goals() {
     const std::string of = "/" + waiters;
     all.push_back(bench::atMost("hand-over among " + waiters + " waiters / post", 2, "x",
                                 [of](const Times& t) { return t.at("handOver" + of) / t.at("floorPost"); }));
+    all.push_back(
+        bench::atMost("hand-over among " + waiters + " waiters / a bare one of as many", 2, "x",
+                      [of](const Times& t) { return t.at("handOver" + of) / t.at("floorBaton" + of); }));
   }
   all.push_back(bench::atMost("hand-over, 10000 waiters / 2 waiters", 2, "x",
                               [](const Times& t) { return t.at("handOver/10000") / t.at("handOver/2"); }));

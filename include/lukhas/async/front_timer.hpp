@@ -48,7 +48,7 @@ class FrontTimer {
       if (armedFor_ && !postTick()) cancel();
       return;
     }
-    if (armedFor_ && *armedFor_ <= *front) return;
+    if (rings(*front)) return;
     try {
       UniqueFunction<void()> ring = makeTick_();
       armedFor_.reset();  // an arm() that throws has cancelled the earlier alarm
@@ -58,6 +58,9 @@ class FrontTimer {
       (void)postTick();
     }
   }
+
+  // Whether an alarm is set that comes in time for a front at `when`: then follow() would do nothing.
+  [[nodiscard]] bool rings(TimePoint when) const noexcept { return armedFor_ && *armedFor_ <= when; }
 
   // From inside tick: like follow, but knows that an alarm at or before `now` has rung, and disarms at once.
   void settle(TimePoint now, std::optional<TimePoint> front) noexcept {

@@ -12,7 +12,8 @@
 #include <asio/associated_executor.hpp>
 #include <asio/awaitable.hpp>
 #include <asio/error.hpp>
-#include <asio/post.hpp>
+#include <asio/execution/blocking.hpp>
+#include <asio/require.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include "lukhas/core/error.hpp"
@@ -88,8 +89,11 @@ class Suspension : public std::enable_shared_from_this<Suspension> {
   void complete(std::exception_ptr error) noexcept {
     Handler handler = std::move(*handler_);
     handler_.reset();
-    const asio::any_io_executor executor = asio::get_associated_executor(handler);
-    asio::post(executor, Completion{std::move(handler), std::move(error)});
+    // What asio::post() does, without the copies of the executor that it makes to prefer properties which
+    // this completion has no use for: a tenth of what handing a lock over takes.
+    const asio::any_io_executor executor =
+        asio::require(asio::get_associated_executor(handler), asio::execution::blocking.never);
+    executor.execute(Completion{std::move(handler), std::move(error)});
   }
 
   std::optional<Handler> handler_;

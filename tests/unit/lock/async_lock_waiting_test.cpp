@@ -8,6 +8,7 @@
 #include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/io_context.hpp>
+#include <asio/strand.hpp>
 
 #include "lukhas/sim/simulation.hpp"
 #include "support/catch.hpp"
@@ -300,6 +301,20 @@ TEST_CASE("one request more than may wait is refused", "[lock]") {
   Attempt later;
   f.start(later, "a");
   CHECK(later.waits());
+}
+
+TEST_CASE("a guard may outlive the strand and the context of its lock", "[lock]") {
+  std::optional<AsyncLock::Guard> guard;
+  {
+    asio::io_context io;
+    const asio::any_io_executor strand = asio::make_strand(io);
+    AsyncLock locks{lukhas::Environment{strand}};
+    guard = locks.tryAcquire("a");
+    REQUIRE(guard->valid());
+  }
+  CHECK_FALSE(guard->valid());
+  CHECK(guard->key() == "a");
+  guard.reset();
 }
 
 }  // namespace async_lock_waiting_test

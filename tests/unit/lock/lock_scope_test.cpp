@@ -85,6 +85,31 @@ TEST_CASE("asking again for a key of the same scope is the smallest circle", "[l
   CHECK(first.guard->valid());
 }
 
+TEST_CASE("a call that is not to wait is told of a circle rather than of its time", "[lock]") {
+  Fixture f;
+  const LockScope one{"one"};
+  const LockScope two{"two"};
+  Attempt firstOfOne, firstOfTwo, secondOfTwo, own, closing, plain;
+  f.start(firstOfOne, "a", {.scope = &one});
+  f.start(firstOfTwo, "b", {.scope = &two});
+  f.start(secondOfTwo, "a", {.scope = &two});
+
+  f.start(own, "a", {.timeout = 0s, .scope = &one});
+  CHECK(isDeadlock(own));
+  f.start(closing, "b", {.timeout = 0s, .scope = &one});
+  REQUIRE(isDeadlock(closing));
+  CHECK(circleOf(closing) == std::vector<std::string>{"one waits for b of two", "two waits for a of one"});
+  const LockScope three{"three"};
+  f.start(plain, "b", {.timeout = 0s, .scope = &three});
+  REQUIRE(plain.error);
+  CHECK(plain.error->code() == LockErrc::timeout);
+
+  CHECK(f.locks->waiters("b") == 0);
+  CHECK(f.locks->getMetrics().circlesRefused == 2);
+  CHECK(f.locks->getMetrics().totalTimeouts == 1);
+  CHECK(f.locks->checkInvariants());
+}
+
 TEST_CASE("a scope that waits for a key already is not let wait for it twice", "[lock]") {
   Fixture f;
   const LockScope scope{"task"};

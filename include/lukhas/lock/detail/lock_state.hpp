@@ -108,10 +108,12 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
   // For a request that is not to wait.
   [[noreturn]] void refuseNow(LockHoldPtr hold) {
     LockRequest request(std::move(hold));
+    std::vector<WaitStep> circle;
     {
       const std::lock_guard lock(mutex_);
-      table_.refuse(request, clock_.now());
+      circle = table_.refuse(request, clock_.now());
     }
+    if (!circle.empty()) throwDeadlock(request.hold->key(), circle);
     throwTimeout(request, Duration::zero());
   }
 
@@ -251,9 +253,10 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
     }
     const std::lock_guard lock(state.mutex_);
     if (state.closed_) return;
-    const std::optional<TimePoint> due = state.table_.nextDue();
-    state.timer_->settle(now, due);
-    state.watching_ = due ? Watching::armed : Watching::not_at_all;
+    const TimePoint due = state.table_.nextDue();
+    const bool any = due != TimePoint::max();
+    state.timer_->settle(now, any ? std::optional(due) : std::nullopt);
+    state.watching_ = any ? Watching::armed : Watching::not_at_all;
   }
   void expire(TimePoint now) noexcept {
     LockQueue decided;
@@ -283,10 +286,12 @@ class LockState final : public LockOwner, public std::enable_shared_from_this<Lo
   // change tries again: an alarm may then be late, but the lock itself is as it should be.
   void watch() noexcept try {
     if (watching_ == Watching::tick_posted) return;
-    const std::optional<TimePoint> due = table_.nextDue();
+    const TimePoint due = table_.nextDue();
+    const bool any = due != TimePoint::max();
     if (watching_ == Watching::armed) {
-      timer_->follow(due);
-    } else if (due) {
+      if (any && timer_->rings(due)) return;
+      timer_->follow(any ? std::optional(due) : std::nullopt);
+    } else if (any) {
       environment_->post([weak = weak_from_this()] {
         if (const std::shared_ptr<LockState> alive = weak.lock()) tick(*alive);
       });

@@ -16,6 +16,7 @@
 #include "lukhas/core/bytes.hpp"
 #include "lukhas/core/histogram.hpp"
 #include "lukhas/core/key_table.hpp"
+#include "lukhas/core/prefetch.hpp"
 #include "lukhas/lock/async_lock_options.hpp"
 #include "lukhas/lock/deadlock_warning.hpp"
 #include "lukhas/lock/detail/deadline_queue.hpp"
@@ -65,7 +66,7 @@ class LockTable {
   // others wait already. Without memory it throws std::bad_alloc and changes nothing.
   [[nodiscard]] LockHold* take(LockHold& hold, TimePoint now) {
     LockHold* const leader = keys_.find(hold.key(), hold.keyHash);
-    if (leader && !(admits(*leader, hold.mode) && leader->waiters.empty())) return leader;
+    if (leader && !isFreeFor(*leader, hold.mode)) return leader;
     if (!leader) keys_.reserve(keys_.size() + 1);
     if (hold.scope) graph_.enter(hold);
     if (leader) {
@@ -187,13 +188,11 @@ class LockTable {
     return warning;
   }
 
-  // When expire() or nextWarning() is to be called next.
-  [[nodiscard]] std::optional<TimePoint> nextDue() const noexcept {
-    std::optional<TimePoint> due;
-    if (!deadlines_.empty()) due = deadlines_.front().deadline;
+  // When expire() or nextWarning() is to be called next; TimePoint::max(): not at all.
+  [[nodiscard]] TimePoint nextDue() const noexcept {
+    const TimePoint timeout = deadlines_.empty() ? TimePoint::max() : deadlines_.front().deadline;
     const LockHold* const oldest = heldWarning_ > Duration::zero() ? holds_.unreported() : nullptr;
-    if (oldest && (!due || oldest->since + heldWarning_ < *due)) due = oldest->since + heldWarning_;
-    return due;
+    return oldest ? std::min(timeout, oldest->since + heldWarning_) : timeout;
   }
 
   // Ends everything: all holds are stale, and all waiters are appended to `ended`, to be resumed.
@@ -208,10 +207,22 @@ class LockTable {
     keys_.release();
   }
 
-  // A request that was refused without waiting, because its time-out is zero.
-  void refuse(LockRequest& request, TimePoint now) noexcept {
+  // A request that take() kept out and that is not to wait, because its time-out is zero. Gives the circle
+  // that the wait would have closed, if there is one: of that its caller is told rather than of the time.
+  [[nodiscard]] std::vector<WaitStep> refuse(LockRequest& request, TimePoint now) noexcept {
+    LockHold* const leader = keys_.find(request.hold->key(), request.hold->keyHash);
+    if (leader && request.hold->scope && !isFreeFor(*leader, request.hold->mode)) {
+      try {
+        std::vector<WaitStep> circle = enqueue(request, *leader, now, now);
+        if (!circle.empty()) return circle;
+        giveUp(request, *leader);
+      } catch (const std::bad_alloc&) {
+        // Then it is refused for its time.
+      }
+    }
     recordTimeout(now);
-    if (const LockHold* const leader = find(request.hold->key())) noteBlocker(request, *leader, now);
+    if (leader) noteBlocker(request, *leader, now);
+    return {};
   }
 
   // The leading hold; null when the key is free.
@@ -268,6 +279,9 @@ class LockTable {
   [[nodiscard]] static bool admits(const LockHold& leader, LockMode mode) noexcept {
     return mode == LockMode::shared && leader.mode == LockMode::shared;
   }
+  [[nodiscard]] static bool isFreeFor(const LockHold& leader, LockMode mode) noexcept {
+    return admits(leader, mode) && leader.waiters.empty();
+  }
   [[nodiscard]] bool isOverdue(const LockHold& hold, TimePoint now) const noexcept {
     return heldWarning_ > Duration::zero() && now - hold.since >= heldWarning_;
   }
@@ -320,12 +334,20 @@ class LockTable {
   // Precondition: the first in the queue, and the key's holds admit it.
   void grant(LockRequest& request, LockHold& leader, TimePoint now, LockQueue& decided) noexcept {
     LockHold& hold = *request.hold;
+    fetchAhead(request.next);
     unlink(request, leader);
     if (&hold != &leader) joinHolders(leader, hold);
     beginHold(hold, now);
     recordGrant(std::max(now - request.since, Duration::zero()), now);
     request.outcome = LockOutcome::granted;
     decided.pushBack(request);
+  }
+  // In a long queue, who comes next has long left the processor's caches, and it is needed as soon as the one
+  // that is granted now gives back: what will be touched then is asked for already, which costs nothing.
+  static void fetchAhead(const LockRequest* next) noexcept {
+    if (!next) return;
+    prefetch<sizeof(LockHold)>(next->hold.get());
+    prefetch<waiterBytes>(next->next);
   }
   // What the holds of the key admit now, from the front of the queue.
   template <class ReadTime>
@@ -356,6 +378,9 @@ class LockTable {
     ++totalTimeouts_;
     recent_.timedOut(now);
   }
+
+  // A request and what its owner keeps behind it, about.
+  static constexpr std::size_t waiterBytes = sizeof(LockRequest) + 64;
 
   Duration heldWarning_;
   std::uint64_t hashSeed_;

@@ -11,7 +11,7 @@
 namespace lukhas::detail {
 
 // Counts in slots of ten seconds; the last six, the present one included, make up the window, which is so 50
-// to 60 seconds long. A slot is emptied when its turn comes again. O(1). `now` must not go back.
+// to 60 seconds long. A slot is emptied when its turn comes again. O(1). What goes back in time counts now.
 class TimeoutRate {
  public:
   static constexpr Duration slotLength = std::chrono::seconds(10);
@@ -51,14 +51,18 @@ class TimeoutRate {
   };
 
   static std::int64_t numberOf(TimePoint now) noexcept { return now.time_since_epoch() / slotLength; }
+  // Divides only when a slot has ended: a division is a good part of what counting costs.
   Slot& slotOf(TimePoint now) noexcept {
+    if (now < end_) return slots_[present_];
     const std::int64_t number = numberOf(now);
-    Slot& slot = slots_[static_cast<std::uint64_t>(number) % slotCount];
-    if (slot.number != number) slot = Slot{number, {}};
-    return slot;
+    present_ = static_cast<std::uint64_t>(number) % slotCount;
+    end_ = TimePoint((number + 1) * slotLength);
+    return slots_[present_] = Slot{number, {}};
   }
 
   std::array<Slot, slotCount> slots_{};
+  std::size_t present_ = 0;           // the slot that counts, …
+  TimePoint end_ = TimePoint::min();  // … until then
 };
 
 }  // namespace lukhas::detail
