@@ -13,6 +13,10 @@ foreach(component IN LISTS lukhas_components)
   install(EXPORT lukhas-component-${component}-targets NAMESPACE lukhas:: DESTINATION "${lukhas_package_dir}")
 endforeach()
 
+if(TARGET lukhas-journal)
+  install(TARGETS lukhas-journal)
+endif()
+
 configure_package_config_file(cmake/lukhas-config.cmake.in "${PROJECT_BINARY_DIR}/lukhas-config.cmake"
   INSTALL_DESTINATION "${lukhas_package_dir}" NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/lukhas-config-version.cmake"

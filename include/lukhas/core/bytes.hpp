@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -40,6 +41,18 @@ using ByteView = std::span<const std::byte>;
 // Bytes seen as text, not copied and not checked: nothing says that they are UTF-8.
 [[nodiscard]] inline std::string_view asText(ByteView bytes) noexcept {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Two lower-case hexadecimal digits a byte.
+[[nodiscard]] inline std::string toHex(ByteView bytes) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string hex;
+  hex.reserve(bytes.size() * 2);
+  for (const std::byte byte : bytes) {
+    hex += digits[std::to_integer<std::size_t>(byte >> 4U)];
+    hex += digits[std::to_integer<std::size_t>(byte & std::byte{15})];
+  }
+  return hex;
 }
 
 // XXH3, 64 bits (Yann Collet, xxHash 0.8). The same on every machine, so it may be stored. It finds

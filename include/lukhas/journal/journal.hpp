@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <deque>
 #include <exception>
@@ -28,7 +27,7 @@
 #include "lukhas/journal/disk.hpp"
 #include "lukhas/journal/journal_error.hpp"
 #include "lukhas/journal/journal_format.hpp"
-#include "lukhas/journal/segment_reader.hpp"
+#include "lukhas/journal/segment_chain.hpp"
 
 namespace lukhas {
 
@@ -233,7 +232,7 @@ class Journal {
     [[nodiscard]] Tickets takeQueue();
 
     [[nodiscard]] std::string pathOf(std::uint64_t number) const {
-      return fmt::format("{}/segment-{:010}.log", directory, number);
+      return fmt::format("{}/{}", directory, segmentName(number));
     }
     // A segment that has no name of its own yet.
     [[nodiscard]] std::string temporaryPath() const { return directory + "/segment.new"; }

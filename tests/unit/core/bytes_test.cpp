@@ -24,6 +24,11 @@ TEST_CASE("empty text and empty bytes are each other", "[core]") {
   CHECK(hash64({}) == hash64(asBytes("")));
 }
 
+TEST_CASE("each byte has two hexadecimal digits", "[core]") {
+  CHECK(lukhas::toHex(lukhas::toBytes(std::string_view("\x00\x0f\xa5\xff", 4))) == "000fa5ff");
+  CHECK(lukhas::toHex({}).empty());
+}
+
 TEST_CASE("the hash is XXH3 of 64 bits", "[core]") {
   // The value that xxHash gives for no input; stored data depends on it.
   CHECK(hash64({}) == 0x2d06800538d394c2);
