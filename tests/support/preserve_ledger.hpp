@@ -28,7 +28,8 @@ class PreserveLedger {
 
   // Preserves `next`, or forgets; an abort is an outcome like another. False when the outcome is unknown: the
   // writer must not go on then, as any state may be the certain one.
-  asio::awaitable<bool> change(lukhas::AtomicContextPreserver& preserver, std::string context, State next) {
+  asio::awaitable<bool> change(lukhas::AtomicContextPreserver& preserver, std::string context, State next,
+                               lukhas::PreserveOptions options = {}) {
     Entry& entry = entries_[context];
     entry.possible = next;
     bool aborted = false;
@@ -36,10 +37,10 @@ class PreserveLedger {
       if (next) {
         nlohmann::json data = *next;
         const lukhas::ContextSnapshot snapshot =
-            co_await preserver.preserveContext(context, std::move(data), names());
+            co_await preserver.preserveContext(context, std::move(data), names(), options);
         CHECK(snapshot.participants == participants_);
       } else {
-        (void)co_await preserver.forget(context);
+        (void)co_await preserver.forget(context, options);
       }
     } catch (const lukhas::Error& error) {
       if (error.code() == lukhas::PreserveErrc::outcome_unknown) co_return false;

@@ -16,6 +16,7 @@
 #include "lukhas/preserve/detail/preserver_state.hpp"
 #include "lukhas/preserve/participant.hpp"
 #include "lukhas/preserve/preserve_error.hpp"
+#include "lukhas/preserve/preserve_options.hpp"
 #include "lukhas/preserve/preserver_options.hpp"
 
 namespace lukhas {
@@ -80,10 +81,11 @@ class AtomicContextPreserver {
   [[nodiscard]] asio::awaitable<void> stop();
 
   // Preserves `data` as the next version of the context. `contextId` has 1 to 256 bytes. Names that are given
-  // twice count once. Throws PreserveErrc: aborted, outcome_unknown, unknown_participant, no_participants,
-  // invalid_context_id, context_too_large, overloaded, not_started.
+  // twice count once. Throws PreserveErrc: aborted, outcome_unknown, version_conflict, unknown_participant,
+  // no_participants, invalid_context_id, context_too_large, overloaded, not_started.
   [[nodiscard]] asio::awaitable<ContextSnapshot> preserveContext(std::string contextId, nlohmann::json data,
-                                                                 NameList participants);
+                                                                 NameList participants,
+                                                                 PreserveOptions options = {});
 
   // The newest committed snapshot, or nullopt when there is none. Every participant is asked: one that does
   // not answer in time makes the call throw PreserveErrc::participant_unavailable, because it alone may hold
@@ -93,7 +95,7 @@ class AtomicContextPreserver {
 
   // Removes the context from every participant that holds it, as one transaction. False when none does.
   // Throws as preserveContext.
-  [[nodiscard]] asio::awaitable<bool> forget(std::string contextId);
+  [[nodiscard]] asio::awaitable<bool> forget(std::string contextId, PreserveOptions options = {});
 
   // The decisions about a context that the preserver remembers (`historyEntries` over all contexts), oldest
   // first.

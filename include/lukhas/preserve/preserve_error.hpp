@@ -23,6 +23,8 @@ enum class PreserveErrc {
   // no participant has an undamaged copy of the newest version. details: contextId, participants
   corrupt_snapshot,
   overloaded,  // maxConcurrent transactions are under way. details: maximum
+  // the context has not the version that the call expects. details: contextId, expectedVersion, version
+  version_conflict,
 };
 
 constexpr const char* errorCategoryName(PreserveErrc) noexcept { return "lukhas.preserve"; }
@@ -46,6 +48,7 @@ constexpr const char* describeError(PreserveErrc code) noexcept {
     case PreserveErrc::participant_locked: return "the participant's storage is held by another process";
     case PreserveErrc::corrupt_snapshot: return "every copy of the newest snapshot is damaged";
     case PreserveErrc::overloaded: return "too many transactions are under way";
+    case PreserveErrc::version_conflict: return "the context has not the version that was expected";
   }
   return "unknown error";
 }

@@ -9,6 +9,7 @@
 
 using namespace std::chrono_literals;
 using lukhas::AtomicContextPreserver;
+using lukhas::PreserveUntil;
 using nlohmann::json;
 
 namespace {
@@ -30,15 +31,16 @@ struct Lives {
 
   // Changes two contexts, one after the other; every kind of transaction is among them.
   static asio::awaitable<void> work(lukhas::Simulation& world, AtomicContextPreserver& preserver,
-                                    test::PreserveLedger& ledger, bool& finished) {
+                                    test::PreserveLedger& ledger, bool& finished,
+                                    lukhas::PreserveOptions options = {}) {
     co_await start(world, preserver);
     for (int turn = 1; turn <= 2; ++turn) {
       const json first{{"turn", turn}};
-      (void)co_await ledger.change(preserver, "one", first);
+      (void)co_await ledger.change(preserver, "one", first, options);
       const json second{{"turn", -turn}};
-      (void)co_await ledger.change(preserver, "two", second);
+      (void)co_await ledger.change(preserver, "two", second, options);
     }
-    (void)co_await ledger.change(preserver, "two", std::nullopt);
+    (void)co_await ledger.change(preserver, "two", std::nullopt, options);
     finished = true;
   }
 
@@ -71,20 +73,22 @@ struct Lives {
 
 TEST_CASE("a crash of the coordinator at any step leaves every context in all participants or in none",
           "[preserve]") {
-  bool finished = false;
-  std::uint64_t step = 1;
-  for (; !finished; ++step) {
-    INFO("crash after step " << step);
-    Lives lives(7);
-    {
-      const std::unique_ptr<AtomicContextPreserver> preserver = lives.begin();
-      lives.world.spawn(Lives::work(lives.world, *preserver, lives.ledger, finished));
-      lives.world.runSteps(step);
-      lives.world.crash();
+  for (const PreserveUntil until : {PreserveUntil::applied, PreserveUntil::decided}) {
+    bool finished = false;
+    std::uint64_t step = 1;
+    for (; !finished; ++step) {
+      INFO("crash after step " << step << (until == PreserveUntil::decided ? ", decided" : ", applied"));
+      Lives lives(7);
+      {
+        const std::unique_ptr<AtomicContextPreserver> preserver = lives.begin();
+        lives.world.spawn(Lives::work(lives.world, *preserver, lives.ledger, finished, {.until = until}));
+        lives.world.runSteps(step);
+        lives.world.crash();
+      }
+      lives.checkSettled();
     }
-    lives.checkSettled();
+    CHECK(step > 100);
   }
-  CHECK(step > 100);
 }
 
 TEST_CASE("a second crash at any step of the recovery changes nothing of it", "[preserve]") {

@@ -27,6 +27,7 @@
 #include "lukhas/preserve/detail/open_decisions.hpp"
 #include "lukhas/preserve/participant.hpp"
 #include "lukhas/preserve/preserve_error.hpp"
+#include "lukhas/preserve/preserve_options.hpp"
 #include "lukhas/preserve/preserver_options.hpp"
 #include "lukhas/preserve/transaction_id.hpp"
 
@@ -38,6 +39,7 @@ using ParticipantPtr = std::shared_ptr<Participant>;
 struct Transaction {
   explicit Transaction(const Environment& environment) : progress(environment) {}
 
+  PreserveOptions options;
   StoredContext context;                     // final once the voting begins
   std::vector<ParticipantPtr> participants;  // final once the voting begins; a forget finds them out
 

@@ -73,6 +73,15 @@ inline std::vector<const StoredContext*> certainStates(const PreserverState& sta
   return states;
 }
 
+// The version that a reader would get; 0 when the newest state is that there is no such context.
+inline std::uint64_t existingVersion(const std::vector<const StoredContext*>& states) {
+  const StoredContext* newest = nullptr;
+  for (const StoredContext* stored : states) {
+    if (!newest || stored->version > newest->version) newest = stored;
+  }
+  return newest && !newest->forgets ? newest->version : 0;
+}
+
 inline std::uint64_t newestVersion(const std::vector<const StoredContext*>& states) {
   std::uint64_t newest = 0;
   for (const StoredContext* stored : states) newest = std::max(newest, stored->version);

@@ -14,6 +14,7 @@
 #include "lukhas/preserve/detail/preserver_state.hpp"
 #include "lukhas/preserve/detail/read_copies.hpp"
 #include "lukhas/preserve/detail/tell_participant.hpp"
+#include "lukhas/preserve/detail/transaction_failure.hpp"
 #include "lukhas/preserve/detail/write_decision.hpp"
 
 namespace lukhas::detail {
@@ -23,12 +24,6 @@ struct TransactionOutcome {
   std::uint64_t version = 0;  // 0: there was nothing to forget
   std::vector<std::string> participants;
   std::vector<std::string> pending;
-};
-
-// Why it is aborted.
-struct Refusal {
-  std::string participant;  // empty when it was none of them
-  std::string cause;
 };
 
 // Ends the transaction's time in the queue and among the live, however it leaves its coroutine.
@@ -89,7 +84,11 @@ class TransactionRun {
       if (refusal) co_await self.tellAllToAbort();
     }
     if (refusal) self.fail(*refusal);
-    co_return co_await self.tellAllToCommit();
+    if (transaction->options.until == PreserveUntil::applied) co_return co_await self.tellAllToCommit();
+    TransactionOutcome outcome = self.decidedOutcome();
+    ChildTask<TransactionOutcome> rest(state->environment, tellBehind(std::move(self)));
+    rest.detach();
+    co_return outcome;
   }
 
  private:
@@ -118,6 +117,18 @@ class TransactionRun {
     co_return std::nullopt;
   }
 
+  // The rest of a transaction whose caller has gone on. It keeps its place in the queue.
+  [[nodiscard]] static asio::awaitable<TransactionOutcome> tellBehind(TransactionRun self) {
+    co_return co_await self.tellAllToCommit();
+  }
+  [[nodiscard]] TransactionOutcome decidedOutcome() const {
+    TransactionOutcome outcome;
+    outcome.version = context().version;
+    outcome.participants = context().participants.names();
+    outcome.pending = outcome.participants;
+    return outcome;
+  }
+
   // The version is one more than the newest that any participant holds for certain. What is left of earlier
   // transactions of the context is settled on the way, as no participant takes a second intent.
   [[nodiscard]] asio::awaitable<std::optional<Refusal>> findVersion() {
@@ -144,6 +155,12 @@ class TransactionRun {
     const std::uint64_t newest = newestVersion(states);
     StoredContext& mine = transaction_->context;
     mine.version = newest + 1;
+    if (const std::optional<std::uint64_t> expected = transaction_->options.expectedVersion) {
+      const std::uint64_t present = existingVersion(states);
+      if (present != *expected) {
+        co_return Refusal{{}, fmt::format("version {} was expected, it is {}", *expected, present), present};
+      }
+    }
     if (mine.forgets) {
       for (const StoredContext* stored : states) {
         for (const std::string& name : stored->participants) {
@@ -277,14 +294,14 @@ class TransactionRun {
       }
       ChildTask<void> late(state_->environment, finishLate(state_, transaction_, end_, std::move(record)));
       late.detach();
-      throwUnknown("the transaction log did not take the decision in time");
+      throwUnknown(context(), "the transaction log did not take the decision in time");
     }
     if (recorded->isUnknown) {
       {
         const std::lock_guard lock(state_->mutex);
         ++state_->counters.failedTransactions;
       }
-      throwUnknown(recorded->failure);
+      throwUnknown(context(), recorded->failure);
     }
     if (recorded->failure.empty()) co_return std::nullopt;
     co_return Refusal{{}, "the transaction log: " + recorded->failure};
@@ -409,23 +426,11 @@ class TransactionRun {
       ++state_->counters.failedTransactions;
       ++state_->counters.rolledBack;
     }
-    const std::string who =
-        refusal.participant.empty() ? "" : fmt::format("participant '{}': ", refusal.participant);
-    state_->onRollback.emit({context().transactionId, context().contextId, who + refusal.cause});
-    nlohmann::json details{{"transactionId", context().transactionId}, {"cause", refusal.cause}};
-    details["participant"] =
-        refusal.participant.empty() ? nlohmann::json() : nlohmann::json(refusal.participant);
-    throw Error(PreserveErrc::aborted,
-                fmt::format("transaction {} was aborted: {}{}", context().transactionId, who, refusal.cause),
-                std::move(details));
-  }
-
-  [[noreturn]] void throwUnknown(const std::string& cause) const {
-    nlohmann::json details{{"transactionId", context().transactionId}, {"cause", cause}};
-    throw Error(PreserveErrc::outcome_unknown,
-                fmt::format("whether transaction {} is committed is not known yet: {}",
-                            context().transactionId, cause),
-                std::move(details));
+    state_->onRollback.emit({context().transactionId, context().contextId, refusal.inWords()});
+    if (refusal.version) {
+      throwVersionConflict(context().contextId, *transaction_->options.expectedVersion, *refusal.version);
+    }
+    throwAborted(context(), refusal);
   }
 
   PreserverStatePtr state_;

@@ -109,9 +109,11 @@ inline asio::awaitable<TransactionOutcome> transact(PreserverStatePtr state, Tra
 }
 
 inline asio::awaitable<ContextSnapshot> preserveIn(PreserverStatePtr state, std::string contextId,
-                                                   nlohmann::json data, NameList names) {
+                                                   nlohmann::json data, NameList names,
+                                                   PreserveOptions options) {
   requireContextId(contextId);
   const auto transaction = std::make_shared<Transaction>(state->environment);
+  transaction->options = options;
   transaction->participants = findParticipants(*state, names);
   StoredContext& stored = transaction->context;
   stored.contextId = contextId;
@@ -136,9 +138,11 @@ inline asio::awaitable<ContextSnapshot> preserveIn(PreserverStatePtr state, std:
   co_return snapshot;
 }
 
-inline asio::awaitable<bool> forgetIn(PreserverStatePtr state, std::string contextId) {
+inline asio::awaitable<bool> forgetIn(PreserverStatePtr state, std::string contextId,
+                                      PreserveOptions options) {
   requireContextId(contextId);
   const auto transaction = std::make_shared<Transaction>(state->environment);
+  transaction->options = options;
   transaction->context.contextId = std::move(contextId);
   transaction->context.forgets = true;
   transaction->context.payloadHash = hash64({});
@@ -237,15 +241,16 @@ inline asio::awaitable<void> AtomicContextPreserver::stop() { return detail::sto
 
 inline asio::awaitable<ContextSnapshot> AtomicContextPreserver::preserveContext(std::string contextId,
                                                                                 nlohmann::json data,
-                                                                                NameList participants) {
-  return detail::preserveIn(state_, std::move(contextId), std::move(data), std::move(participants));
+                                                                                NameList participants,
+                                                                                PreserveOptions options) {
+  return detail::preserveIn(state_, std::move(contextId), std::move(data), std::move(participants), options);
 }
 inline asio::awaitable<std::optional<ContextSnapshot>> AtomicContextPreserver::restoreContext(
     std::string contextId) {
   return detail::restoreIn(state_, std::move(contextId));
 }
-inline asio::awaitable<bool> AtomicContextPreserver::forget(std::string contextId) {
-  return detail::forgetIn(state_, std::move(contextId));
+inline asio::awaitable<bool> AtomicContextPreserver::forget(std::string contextId, PreserveOptions options) {
+  return detail::forgetIn(state_, std::move(contextId), options);
 }
 inline asio::awaitable<RecoveryReport> AtomicContextPreserver::recover() { return detail::recoverIn(state_); }
 
