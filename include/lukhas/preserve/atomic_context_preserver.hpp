@@ -72,6 +72,13 @@ class AtomicContextPreserver {
   // throws, or PreserveErrc::duplicate_participant.
   [[nodiscard]] asio::awaitable<void> addParticipant(std::shared_ptr<Participant> participant);
 
+  // Closes a participant and forgets its name. Refused, and nothing has changed: with
+  // PreserveErrc::participant_in_use while a transaction under way names it, while it has not applied
+  // all that is decided, or while it holds an intent, be it another coordinator's; with
+  // participant_unavailable when it does not say what it holds; with unknown_participant. What it holds of
+  // contexts stays there and is not seen any more: forget() refuses such a context until it is back.
+  [[nodiscard]] asio::awaitable<void> removeParticipant(std::string name);
+
   // Opens the log and begins to finish, in the background, what earlier lives left open. Calls are accepted
   // once it has returned. Throws the log's errors (JournalErrc: not_writable, locked, corrupt, …) and may be
   // called again then.

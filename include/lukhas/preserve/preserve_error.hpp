@@ -25,6 +25,7 @@ enum class PreserveErrc {
   overloaded,  // maxConcurrent transactions are under way. details: maximum
   // the context has not the version that the call expects. details: contextId, expectedVersion, version
   version_conflict,
+  participant_in_use,  // it cannot be removed now. details: participant, cause, transactionId
 };
 
 constexpr const char* errorCategoryName(PreserveErrc) noexcept { return "lukhas.preserve"; }
@@ -48,6 +49,7 @@ constexpr const char* describeError(PreserveErrc code) noexcept {
     case PreserveErrc::participant_locked: return "the participant's storage is held by another process";
     case PreserveErrc::corrupt_snapshot: return "every copy of the newest snapshot is damaged";
     case PreserveErrc::overloaded: return "too many transactions are under way";
+    case PreserveErrc::participant_in_use: return "the participant has transactions that are not finished";
     case PreserveErrc::version_conflict: return "the context has not the version that was expected";
   }
   return "unknown error";

@@ -19,16 +19,23 @@
 
 namespace lukhas::detail {
 
-// Counts a loop of the background work, so that stop() can wait for its end.
+// Counts a loop of the background work, so that stop() can wait for its end; and removeParticipant() for that
+// of the participant's own.
 class LoopMark {
  public:
-  explicit LoopMark(PreserverStatePtr state) : state_(std::move(state)) {}
+  // With the mutex held.
+  explicit LoopMark(PreserverStatePtr state, std::string participant = {})
+      : state_(std::move(state)), participant_(std::move(participant)) {
+    ++state_->loops;
+    if (!participant_.empty()) state_->driven.insert(participant_);
+  }
   LoopMark(LoopMark&&) noexcept = default;
   ~LoopMark() {
     if (!state_) return;
     {
       const std::lock_guard lock(state_->mutex);
       --state_->loops;
+      state_->driven.erase(participant_);
     }
     state_->idle.resumeAll();
   }
@@ -38,6 +45,7 @@ class LoopMark {
 
  private:
   PreserverStatePtr state_;
+  std::string participant_;  // whose backlog it drives, if it is such a loop
 };
 
 // Waits until `when` or until the background work is to end. True when it is to end.
@@ -58,9 +66,11 @@ inline asio::awaitable<void> driveBacklog(LoopMark mark, ParticipantPtr particip
   PreserverState* const shared = state.get();
   const std::string name = participant->name();
   const Backoff backoff{std::chrono::milliseconds(100), state->options.longestRetryPause};
-  const auto hasWork = [shared, &name] {
+  // With the mutex held.
+  const auto isToEnd = [shared, &name] { return shared->stopping || !shared->participants.contains(name); };
+  const auto hasWork = [shared, &name, isToEnd] {
     const std::lock_guard lock(shared->mutex);
-    return shared->stopping || !shared->backlog[name].empty();
+    return isToEnd() || !shared->backlog[name].empty();
   };
   unsigned failures = 0;
   for (;;) {
@@ -68,7 +78,7 @@ inline asio::awaitable<void> driveBacklog(LoopMark mark, ParticipantPtr particip
     TransactionRef next;
     {
       const std::lock_guard lock(state->mutex);
-      if (state->stopping) co_return;
+      if (isToEnd()) co_return;
       next = std::move(state->backlog[name].front());
       state->backlog[name].pop_front();
       if (!state->decided.isLeftTo(next.transactionId, name)) continue;

@@ -22,14 +22,12 @@ namespace lukhas::detail {
 
 // Begins a loop of the background work, later and elsewhere. With the mutex held.
 inline void beginBacklogLoop(const PreserverStatePtr& state, const ParticipantPtr& participant) {
-  ++state->loops;
-  state->environment.post([mark = LoopMark(state), participant]() mutable {
+  state->environment.post([mark = LoopMark(state, participant->name()), participant]() mutable {
     const asio::any_io_executor executor = mark->environment.executor();
     asio::co_spawn(executor, driveBacklog(std::move(mark), participant), asio::detached);
   });
 }
 inline void beginRecoveryLoop(const PreserverStatePtr& state) {
-  ++state->loops;
   state->environment.post([mark = LoopMark(state)]() mutable {
     const asio::any_io_executor executor = mark->environment.executor();
     asio::co_spawn(executor, driveRecovery(std::move(mark)), asio::detached);
@@ -55,7 +53,7 @@ inline asio::awaitable<void> addParticipantTo(PreserverStatePtr state, Participa
   if (!participant) throw Error(Errc::invalid_argument, "addParticipant: the participant is null");
   const std::string name = participant->name();
   const auto requireUnused = [&state, &name] {
-    if (!state->participants.contains(name)) return;
+    if (!state->participants.contains(name) && !state->leaving.contains(name)) return;
     throw Error(PreserveErrc::duplicate_participant,
                 fmt::format("a participant called '{}' is registered already", name),
                 {{"participant", name}});

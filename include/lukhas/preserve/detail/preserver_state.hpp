@@ -76,6 +76,8 @@ struct PreserverState {
   std::unique_ptr<Journal> journal;
   std::uint64_t nextSequence = 1;
   std::map<std::string, ParticipantPtr> participants;
+  std::set<std::string> leaving;  // participants that are being removed: no new transaction names them
+  std::set<std::string> driven;   // participants whose backlog has a loop
   std::map<std::string, TransactionPtr> live;              // by transaction id
   std::set<std::string> unknownOutcome;                    // never touched again in this life
   std::unordered_map<std::string, TransactionPtr> newest;  // by context: the end of its queue
@@ -104,7 +106,7 @@ struct PreserverState {
   [[nodiscard]] ParticipantPtr find(const std::string& name) const {
     const std::lock_guard lock(mutex);
     const auto found = participants.find(name);
-    return found == participants.end() ? nullptr : found->second;
+    return found == participants.end() || leaving.contains(name) ? nullptr : found->second;
   }
   [[nodiscard]] std::vector<ParticipantPtr> allParticipants() const {
     const std::lock_guard lock(mutex);

@@ -167,6 +167,7 @@ class TransactionRun {
           if (!state_->find(name)) co_return Refusal{name, "it has the context and is not registered"};
         }
       }
+      const std::lock_guard lock(state_->mutex);
       transaction_->participants = std::move(holders);
     }
     std::vector<std::string> names;

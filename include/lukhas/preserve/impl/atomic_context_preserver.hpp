@@ -11,6 +11,7 @@
 #include "lukhas/preserve/atomic_context_preserver.hpp"
 #include "lukhas/preserve/detail/background.hpp"
 #include "lukhas/preserve/detail/preserver_life.hpp"
+#include "lukhas/preserve/detail/remove_participant.hpp"
 #include "lukhas/preserve/detail/transaction_run.hpp"
 
 namespace lukhas {
@@ -35,15 +36,7 @@ inline std::vector<ParticipantPtr> findParticipants(const PreserverState& state,
   for (const std::string& name : names) {
     if (!seen.insert(name).second) continue;
     ParticipantPtr participant = state.find(name);
-    if (!participant) {
-      std::vector<std::string> registered;
-      for (const ParticipantPtr& other : state.allParticipants()) registered.push_back(other->name());
-      nlohmann::json details{{"participant", cleanText(name)}, {"registered", registered}};
-      throw Error(PreserveErrc::unknown_participant,
-                  fmt::format("no participant is called {}; registered are: {}", quotedText(name),
-                              registered.empty() ? "none" : fmt::format("{}", fmt::join(registered, ", "))),
-                  std::move(details));
-    }
+    if (!participant) throwUnknownParticipant(state, name);
     found.push_back(std::move(participant));
   }
   return found;
@@ -235,6 +228,9 @@ inline AtomicContextPreserver::~AtomicContextPreserver() {
 inline asio::awaitable<void> AtomicContextPreserver::addParticipant(
     std::shared_ptr<Participant> participant) {
   return detail::addParticipantTo(state_, std::move(participant));
+}
+inline asio::awaitable<void> AtomicContextPreserver::removeParticipant(std::string name) {
+  return detail::removeParticipantFrom(state_, std::move(name));
 }
 inline asio::awaitable<void> AtomicContextPreserver::start() { return detail::startIn(state_); }
 inline asio::awaitable<void> AtomicContextPreserver::stop() { return detail::stopIn(state_); }
