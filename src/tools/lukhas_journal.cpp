@@ -123,13 +123,15 @@ void stat(const lukhas::JournalScan& scan) {
 }
 
 void verify(const lukhas::JournalScan& scan) {
-  if (scan.damage) return;  // said to stderr
+  if (scan.damage || scan.segments.empty()) return;  // damage is said to stderr
   const lukhas::JournalScan::Segment& last = scan.segments.back();
   fmt::print("sound: {} records in {} segments, the newest is {}", scan.records, scan.segments.size(),
              scan.lastLsn.value);
   if (scan.isTorn()) {
-    fmt::print("; an unfinished write at offset {} of segment {}, never acknowledged, will be cut",
-               last.usedBytes, last.number);
+    fmt::print(
+        "; an unfinished write at offset {} of segment {}: one that goes on just now, or one that a "
+        "crash ended, which the next open cuts",
+        last.usedBytes, last.number);
   }
   fmt::print("\n");
 }
@@ -153,6 +155,10 @@ int run(std::string_view command, std::string directory) {
 
   if (command == "stat") stat(*scan);
   if (command == "verify") verify(*scan);
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    fmt::print(stderr, "lukhas-journal: what was found could not be written to the standard output\n");
+    return unreadable;
+  }
   if (!scan->damage) return sound;
   fmt::print(stderr, "lukhas-journal: damaged: {}\n", scan->damage->what());
   return damaged;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace lukhas {
 
@@ -11,8 +12,9 @@ namespace lukhas {
 template <std::size_t bytes>
 inline void prefetch(const void* address) noexcept {
   constexpr std::size_t line = 64;
+  const auto first = reinterpret_cast<std::uintptr_t>(address);  // a null pointer has no neighbours
   for (std::size_t offset = 0; offset < bytes; offset += line) {
-    __builtin_prefetch(static_cast<const std::byte*>(address) + offset);
+    __builtin_prefetch(reinterpret_cast<const void*>(first + offset));
   }
 }
 

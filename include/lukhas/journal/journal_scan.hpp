@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,7 +41,8 @@ struct JournalScan {
 
   // Of the newest record; 0: none.
   Lsn lastLsn;
-  // Whether the last write was not finished: its bytes were never acknowledged; the next open cuts them.
+  // Whether the last write was not finished. The process that has the journal open may just be at it;
+  // without one, its bytes were never acknowledged, and the next open cuts them.
   [[nodiscard]] bool isTorn() const noexcept {
     return !segments.empty() && segments.back().end == SegmentReader::End::torn;
   }
@@ -52,7 +54,7 @@ struct JournalScan {
 // order, and no damage is reported that is not there.
 //
 // Damage ends the reading and is reported in the result. Throws JournalErrc::not_found when the directory is
-// not there or has no journal in it, and io_failed. Memory: one segment.
+// not there or has no journal in it, io_failed, and what `visit` throws. Memory: one segment.
 [[nodiscard]] asio::awaitable<JournalScan> scanJournal(std::shared_ptr<Disk> disk, std::string directory,
                                                        UniqueFunction<void(const ParsedRecord&)> visit);
 
@@ -66,33 +68,52 @@ class JournalScanner {
       : disk_(std::move(disk)), directory_(std::move(directory)), visit_(std::move(visit)) {}
 
   static asio::awaitable<JournalScan> run(std::shared_ptr<JournalScanner> self) {
-    std::vector<std::uint64_t> numbers = co_await list(self);
-    if (numbers.empty()) {
-      nlohmann::json details{{"path", self->directory_}};
-      throw Error(JournalErrc::not_found, fmt::format("there is no journal in '{}'", self->directory_),
-                  std::move(details));
-    }
-    for (std::size_t i = 0; i < numbers.size() && !self->scan_.damage; ++i) {
-      if (i > 0 && numbers[i] != numbers[i - 1] + 1) self->missing(numbers[i - 1] + 1);
-      if (self->scan_.damage) break;
-      const bool found = co_await readSegment(self, numbers[i], i + 1 == numbers.size());
-      if (found) continue;
-      // It was there when the directory was listed. Segments are dropped from the oldest on: this one was,
-      // if none of those before it is left.
-      const std::vector<std::uint64_t> left = co_await list(self);
-      if (!left.empty() && left.front() < numbers[i]) {
-        self->missing(numbers[i]);
-      } else {
-        self->chain_ = SegmentChain();
-        self->scan_.segments.clear();
+    std::optional<std::uint64_t> suspected;  // a segment that was not to be had, and is needed
+    for (unsigned listing = 0; listing < maxListings; ++listing) {
+      const std::vector<std::uint64_t> numbers = co_await list(self);
+      if (numbers.empty() && !self->last_) {
+        nlohmann::json details{{"path", self->directory_}};
+        throw Error(JournalErrc::not_found, fmt::format("there is no journal in '{}'", self->directory_),
+                    std::move(details));
       }
+      const std::optional<std::uint64_t> absent = co_await readListed(self, numbers);
+      if (!absent || self->scan_.damage) co_return std::move(self->scan_);
+      // Twice in a row the same one, though an older one is there: it is gone for good.
+      if (absent == suspected) {
+        self->missing(*absent);
+        co_return std::move(self->scan_);
+      }
+      suspected = absent;
     }
-    self->scan_.uuid = toHex(asBytes(self->chain_.uuid()));
-    self->scan_.epoch = self->chain_.epoch();
-    co_return std::move(self->scan_);
+    throw Error(JournalErrc::io_failed,
+                fmt::format("the journal in '{}' is shortened faster than it can be read", self->directory_),
+                {{"path", self->directory_}});
   }
 
  private:
+  static constexpr unsigned maxListings = 1000;
+
+  // Reads on, behind what was read before. The number of a segment that should have been there; nullopt when
+  // all were.
+  static asio::awaitable<std::optional<std::uint64_t>> readListed(std::shared_ptr<JournalScanner> self,
+                                                                  std::vector<std::uint64_t> numbers) {
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      const std::uint64_t number = numbers[i];
+      if (self->last_ && number <= *self->last_) continue;
+      const std::uint64_t wanted = self->last_ ? *self->last_ + 1 : number;
+      if (number != wanted) {
+        // Segments are dropped from the oldest on. One between two that are there cannot have been.
+        if (i > 0) co_return wanted;
+        self->chain_ = SegmentChain();  // those in between were dropped meanwhile: it goes on behind them
+      }
+      const bool found = co_await readSegment(self, number, i + 1 == numbers.size());
+      if (!found) co_return number;
+      if (self->scan_.damage) co_return std::nullopt;
+      self->last_ = number;
+    }
+    co_return std::nullopt;
+  }
+
   static asio::awaitable<std::vector<std::uint64_t>> list(std::shared_ptr<JournalScanner> self) {
     const std::vector<std::string> names = co_await self->disk_->list(self->directory_);
     std::vector<std::uint64_t> numbers;
@@ -138,13 +159,18 @@ class JournalScanner {
     SegmentChain chain = chain_;
     JournalScan::Segment segment{number, {}, 0, bytes.size(), 0, SegmentReader::End::corrupt};
     std::optional<Error> damage;
+    std::exception_ptr thrown;  // by the visitor: whatever it is, it is no damage
     try {
       chain.read(number, path, bytes, [&](const ParsedRecord& record) {
         ++segment.records;
-        if (record.lsn <= scan_.lastLsn) return;
+        if (record.lsn <= scan_.lastLsn || thrown) return;
         scan_.lastLsn = record.lsn;
         ++scan_.records;
-        visit_(record);
+        try {
+          visit_(record);
+        } catch (...) {
+          thrown = std::current_exception();
+        }
       });
       if (!isLast) chain.requireSealed();
       segment.usedBytes = chain.offset();
@@ -154,11 +180,20 @@ class JournalScanner {
       damage = error;
       segment.usedBytes = error.details().value("offset", std::uint64_t{0});
     }
+    if (thrown) std::rethrow_exception(thrown);
+    const std::string uuid = toHex(asBytes(chain.uuid()));
+    if (!damage && !scan_.uuid.empty() && scan_.uuid != uuid) {
+      damage = Error(JournalErrc::foreign_segment, fmt::format("'{}' belongs to another journal", path),
+                     {{"file", path}, {"offset", 0}});
+    }
     segment.firstLsn = chain.firstLsn();
     if (!scan_.segments.empty() && scan_.segments.back().number == number) scan_.segments.pop_back();
     scan_.segments.push_back(segment);
-    if (!damage) chain_ = std::move(chain);
-    return damage;
+    if (damage) return damage;
+    scan_.uuid = uuid;
+    scan_.epoch = std::max(scan_.epoch, chain.epoch());
+    chain_ = std::move(chain);
+    return std::nullopt;
   }
 
   void missing(std::uint64_t number) {
@@ -172,6 +207,7 @@ class JournalScanner {
   std::string directory_;
   UniqueFunction<void(const ParsedRecord&)> visit_;
   SegmentChain chain_;
+  std::optional<std::uint64_t> last_;  // the segment that was read last
   JournalScan scan_;
 };
 

@@ -59,6 +59,7 @@ class SegmentChain {
   template <class Visit>
   void read(std::uint64_t number, std::string path, ByteView bytes, Visit&& visit) {
     path_ = std::move(path);
+    first_ = Lsn{};
     const std::optional<SegmentHeader> header = SegmentHeader::decode(bytes);
     if (!header) detail::throwJournalError(JournalErrc::corrupt, path_, 0, "the segment's header is damaged");
     if (uuid_.empty()) {
@@ -105,7 +106,7 @@ class SegmentChain {
   [[nodiscard]] const std::string& uuid() const noexcept { return uuid_; }
   // The newest that was seen.
   [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
-  // Of the segment that was read last; see SegmentReader.
+  // Of the segment that was read last (see SegmentReader); 0 where its header is damaged.
   [[nodiscard]] Lsn firstLsn() const noexcept { return first_; }
   [[nodiscard]] SegmentReader::End end() const noexcept { return end_; }
   [[nodiscard]] std::size_t offset() const noexcept { return offset_; }

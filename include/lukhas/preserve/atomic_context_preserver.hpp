@@ -75,8 +75,12 @@ class AtomicContextPreserver {
   // Closes a participant and forgets its name. Refused, and nothing has changed: with
   // PreserveErrc::participant_in_use while a transaction under way names it, while it has not applied
   // all that is decided, or while it holds an intent, be it another coordinator's; with
-  // participant_unavailable when it does not say what it holds; with unknown_participant. What it holds of
-  // contexts stays there and is not seen any more: forget() refuses such a context until it is back.
+  // participant_unavailable when it does not say what it holds; with unknown_participant. A call that is
+  // cancelled may still take effect.
+  //
+  // Its contexts stay in it and are not seen any more, neither by reads nor by forget() nor where versions
+  // are counted; who adds it again sees them again, as old as they are. So remove one that holds nothing that
+  // matters, or that is never to come back.
   [[nodiscard]] asio::awaitable<void> removeParticipant(std::string name);
 
   // Opens the log and begins to finish, in the background, what earlier lives left open. Calls are accepted

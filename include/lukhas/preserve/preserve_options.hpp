@@ -19,8 +19,9 @@ enum class PreserveUntil {
 //   co_await preserver.preserveContext(id, context, names, {.expectedVersion = snapshot.version});
 struct PreserveOptions {
   // The version that the context must have when its turn comes, 0 for one that must not exist; otherwise
-  // PreserveErrc::version_conflict, and nothing has changed. Left out: whatever it is. (A context that is
-  // forgotten does not exist any more, and begins with version 1 again.)
+  // PreserveErrc::version_conflict, and nothing has changed. Left out: whatever it is. A context that is
+  // forgotten does not exist any more, and begins with version 1 again. Who loses a race against another
+  // coordinator gets PreserveErrc::aborted, since a participant refuses.
   std::optional<std::uint64_t> expectedVersion = std::nullopt;
   PreserveUntil until = PreserveUntil::applied;
 };

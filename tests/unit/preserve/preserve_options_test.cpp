@@ -81,6 +81,22 @@ TEST_CASE("a forgotten context does not exist for who expects a version", "[pres
   });
 }
 
+TEST_CASE("a version that is decided and not applied yet is the present one", "[preserve]") {
+  PreserverWorld world({.historyEntries = 0});
+  world.run([&](AtomicContextPreserver& preserver) -> Task {
+    const json data = 1;
+    (void)co_await preserver.preserveContext("session", data, both);
+    for (const char* name : {"db", "files"}) world.world.participant(name)->goDownDuringCommit(20s);
+    const lukhas::Duration begun = world.world.elapsed();
+    ContextSnapshot snapshot = co_await preserver.preserveContext("session", data, both);
+    CHECK(snapshot.pending.size() == 2);
+    co_await world.world.environment().sleepFor(begun + 20s + 50ms - world.world.elapsed());
+    CHECK(preserver.listInDoubt().size() == 1);
+    snapshot = co_await preserver.preserveContext("session", data, both, {.expectedVersion = 2});
+    CHECK(snapshot.version == 3);
+  });
+}
+
 TEST_CASE("a call that waits for the decision alone returns before it is applied", "[preserve]") {
   PreserverWorld world;
   world.run([&](AtomicContextPreserver& preserver) -> Task {

@@ -118,6 +118,47 @@ TEST_CASE("a participant that does not answer is not removed", "[preserve]") {
   CHECK(failure.code() == PreserveErrc::participant_unavailable);
 }
 
+TEST_CASE("a removal goes on when nobody waits for it any more", "[preserve]") {
+  PreserverWorld world;
+  world.run([&](AtomicContextPreserver& preserver) -> Task {
+    const lukhas::Environment env = world.world.environment();
+    const json data = 1;
+    const std::shared_ptr<lukhas::SimulatedParticipant> files = world.world.participant("files");
+    {
+      lukhas::ChildTask<void> call(env, preserver.removeParticipant("files"));
+      co_await env.sleepFor(0s);
+      call.cancel();
+    }
+    Error failure(std::error_code{}, "");
+    co_await failing(failure, preserver.preserveContext("session", data, both));
+    CHECK((failure.code() == PreserveErrc::participant_in_use ||
+           failure.code() == PreserveErrc::unknown_participant));
+    co_await env.sleepFor(30s);
+    co_await failing(failure, preserver.removeParticipant("files"));
+    CHECK(failure.code() == PreserveErrc::unknown_participant);
+    co_await preserver.addParticipant(files);
+    const ContextSnapshot snapshot = co_await preserver.preserveContext("session", data, both);
+    CHECK(snapshot.pending.empty());
+    co_await preserver.stop();
+  });
+}
+
+TEST_CASE("a removal does not wait for the pause of the participant's background work", "[preserve]") {
+  PreserverWorld world;
+  world.run([&](AtomicContextPreserver& preserver) -> Task {
+    const json data = 1;
+    const std::shared_ptr<lukhas::SimulatedParticipant> files = world.world.participant("files");
+    files->goDownDuringCommit(25s);
+    (void)co_await preserver.preserveContext("session", data, both);
+    co_await world.world.environment().sleepFor(26s - world.world.elapsed());
+    // What is pending is settled by the next transaction, while the background work still waits.
+    (void)co_await preserver.preserveContext("session", data, both);
+    const lukhas::Duration before = world.world.elapsed();
+    co_await preserver.removeParticipant("files");
+    CHECK(world.world.elapsed() - before < 1s);
+  });
+}
+
 TEST_CASE("the preserver stops in order after a participant was removed", "[preserve]") {
   PreserverWorld world;
   bool stopped = false;

@@ -6,6 +6,7 @@
 #include <map>
 #include <new>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,54 +24,57 @@ namespace lukhas::detail {
 // of the participant's own.
 class LoopMark {
  public:
-  // With the mutex held.
-  explicit LoopMark(PreserverStatePtr state, std::string participant = {})
+  // With the mutex held; the destructor takes it.
+  explicit LoopMark(PreserverStatePtr state, ParticipantPtr participant = nullptr)
       : state_(std::move(state)), participant_(std::move(participant)) {
+    if (participant_) state_->driven.insert(participant_);
     ++state_->loops;
-    if (!participant_.empty()) state_->driven.insert(participant_);
   }
-  LoopMark(LoopMark&&) noexcept = default;
+  LoopMark(const LoopMark&) = delete;
+  LoopMark& operator=(const LoopMark&) = delete;
   ~LoopMark() {
-    if (!state_) return;
     {
       const std::lock_guard lock(state_->mutex);
       --state_->loops;
-      state_->driven.erase(participant_);
+      if (participant_) state_->driven.erase(participant_);
     }
     state_->idle.resumeAll();
   }
-  [[nodiscard]] PreserverState& operator*() const noexcept { return *state_; }
-  [[nodiscard]] PreserverState* operator->() const noexcept { return state_.get(); }
   [[nodiscard]] const PreserverStatePtr& state() const noexcept { return state_; }
 
  private:
   PreserverStatePtr state_;
-  std::string participant_;  // whose backlog it drives, if it is such a loop
+  ParticipantPtr participant_;  // whose backlog it drives, if it is such a loop
 };
+using LoopMarkPtr = std::shared_ptr<const LoopMark>;
 
-// Waits until `when` or until the background work is to end. True when it is to end.
-inline asio::awaitable<bool> pauseUntil(PreserverStatePtr state, TimePoint when) {
-  PreserverState* const shared = state.get();
-  const auto isStopping = [shared] { return shared->isStopping(); };
-  while (!isStopping()) {
-    const WaitResult result = co_await state->wake.waitUntil(when, isStopping);
+// Waits until `when` or until `isToEnd()`, which is asked without the mutex. True when it is to end.
+template <class IsToEnd>
+asio::awaitable<bool> pauseUntil(PreserverStatePtr state, TimePoint when, IsToEnd isToEnd) {
+  while (!isToEnd()) {
+    const WaitResult result = co_await state->wake.waitUntil(when, isToEnd);
     if (result == WaitResult::timed_out) break;
   }
-  co_return isStopping();
+  co_return isToEnd();
 }
 
 // Tells one participant the commits in its backlog, one by one, for as long as it takes. Commits of one
 // participant are independent of each other, so what fails goes to the end and holds nobody up.
-inline asio::awaitable<void> driveBacklog(LoopMark mark, ParticipantPtr participant) {
-  const PreserverStatePtr state = mark.state();
+inline asio::awaitable<void> driveBacklog(LoopMarkPtr mark, ParticipantPtr participant) {
+  const PreserverStatePtr state = mark->state();
   PreserverState* const shared = state.get();
   const std::string name = participant->name();
   const Backoff backoff{std::chrono::milliseconds(100), state->options.longestRetryPause};
-  // With the mutex held.
-  const auto isToEnd = [shared, &name] { return shared->stopping || !shared->participants.contains(name); };
-  const auto hasWork = [shared, &name, isToEnd] {
+  const auto isOver = [shared, &participant] {  // with the mutex held
+    return shared->stopping || !shared->isRegistered(participant);
+  };
+  const auto isToEnd = [shared, isOver] {
     const std::lock_guard lock(shared->mutex);
-    return isToEnd() || !shared->backlog[name].empty();
+    return isOver();
+  };
+  const auto hasWork = [shared, &name, isOver] {
+    const std::lock_guard lock(shared->mutex);
+    return isOver() || !shared->backlog[name].empty();
   };
   unsigned failures = 0;
   for (;;) {
@@ -78,7 +82,7 @@ inline asio::awaitable<void> driveBacklog(LoopMark mark, ParticipantPtr particip
     TransactionRef next;
     {
       const std::lock_guard lock(state->mutex);
-      if (isToEnd()) co_return;
+      if (isOver()) co_return;
       next = std::move(state->backlog[name].front());
       state->backlog[name].pop_front();
       if (!state->decided.isLeftTo(next.transactionId, name)) continue;
@@ -91,7 +95,7 @@ inline asio::awaitable<void> driveBacklog(LoopMark mark, ParticipantPtr particip
       }
       const TimePoint again =
           state->environment.after(backoff.wait(std::min(failures++, 30U), state->environment.random()));
-      const bool ends = co_await pauseUntil(state, again);
+      const bool ends = co_await pauseUntil(state, again, isToEnd);
       if (ends) co_return;
       continue;
     }
@@ -238,9 +242,30 @@ inline asio::awaitable<void> carryForward(PreserverStatePtr state) {
   state->journal->dropBefore(state->firstNeeded());
 }
 
+// Puts into the backlogs what is decided and nobody is at: a call that ended for want of memory may have left
+// it so. (What a loop is telling just now comes in once more, and is then found done.)
+inline void pickUpLost(PreserverState& state) {
+  {
+    const std::lock_guard lock(state.mutex);
+    std::set<std::pair<std::string, std::string>> known;  // participant and transaction
+    for (const auto& [name, commits] : state.backlog) {
+      for (const TransactionRef& commit : commits) known.emplace(name, commit.transactionId);
+    }
+    for (const auto& [id, open] : state.decided) {
+      if (state.isInOtherHands(id)) continue;
+      for (const std::string& name : open.remaining) {
+        if (open.refusals.contains(name) || known.contains({name, id})) continue;
+        state.backlog[name].push_back(open.decision.transaction);
+      }
+    }
+  }
+  state.wake.resumeAll();
+}
+
 inline asio::awaitable<void> compareAndTidy(PreserverStatePtr state) {
   try {
     retryRefused(*state);
+    pickUpLost(*state);
     (void)co_await recoverOnce(state);
     co_await carryForward(state);
   } catch (const std::bad_alloc&) {
@@ -248,12 +273,14 @@ inline asio::awaitable<void> compareAndTidy(PreserverStatePtr state) {
   }
 }
 
-inline asio::awaitable<void> driveRecovery(LoopMark mark) {
-  const PreserverStatePtr state = mark.state();
+inline asio::awaitable<void> driveRecovery(LoopMarkPtr mark) {
+  const PreserverStatePtr state = mark->state();
+  PreserverState* const shared = state.get();
+  const auto isStopping = [shared] { return shared->isStopping(); };
   for (;;) {
     co_await compareAndTidy(state);
     const TimePoint next = state->environment.after(state->options.recoveryInterval);
-    const bool ends = co_await pauseUntil(state, next);
+    const bool ends = co_await pauseUntil(state, next, isStopping);
     if (ends) co_return;
   }
 }

@@ -20,17 +20,24 @@
 
 namespace lukhas::detail {
 
-// Begins a loop of the background work, later and elsewhere. With the mutex held.
-inline void beginBacklogLoop(const PreserverStatePtr& state, const ParticipantPtr& participant) {
-  state->environment.post([mark = LoopMark(state, participant->name()), participant]() mutable {
-    const asio::any_io_executor executor = mark->environment.executor();
-    asio::co_spawn(executor, driveBacklog(std::move(mark), participant), asio::detached);
+// Begins a loop of the background work, later and elsewhere. With the mutex held. The mark is put into
+// `marks`, which outlives that: where there is no memory for the rest, it is the last one, and it takes the
+// mutex.
+inline void beginBacklogLoop(const PreserverStatePtr& state, const ParticipantPtr& participant,
+                             std::vector<LoopMarkPtr>& marks) {
+  marks.reserve(marks.size() + 1);
+  const LoopMarkPtr& mark = marks.emplace_back(std::make_shared<const LoopMark>(state, participant));
+  state->environment.post([mark, participant] {
+    const asio::any_io_executor executor = mark->state()->environment.executor();
+    asio::co_spawn(executor, driveBacklog(mark, participant), asio::detached);
   });
 }
-inline void beginRecoveryLoop(const PreserverStatePtr& state) {
-  state->environment.post([mark = LoopMark(state)]() mutable {
-    const asio::any_io_executor executor = mark->environment.executor();
-    asio::co_spawn(executor, driveRecovery(std::move(mark)), asio::detached);
+inline void beginRecoveryLoop(const PreserverStatePtr& state, std::vector<LoopMarkPtr>& marks) {
+  marks.reserve(marks.size() + 1);
+  const LoopMarkPtr& mark = marks.emplace_back(std::make_shared<const LoopMark>(state));
+  state->environment.post([mark] {
+    const asio::any_io_executor executor = mark->state()->environment.executor();
+    asio::co_spawn(executor, driveRecovery(mark), asio::detached);
   });
 }
 
@@ -64,12 +71,13 @@ inline asio::awaitable<void> addParticipantTo(PreserverStatePtr state, Participa
   }
   co_await openInTime(state, participant);
   std::exception_ptr failure;
+  std::vector<LoopMarkPtr> marks;
   try {
     const std::lock_guard lock(state->mutex);
     if (state->stopping) throw Error(PreserveErrc::not_started, "the preserver was stopped");
     requireUnused();  // another call may have been quicker
     state->participants.emplace(name, participant);
-    if (state->accepting) beginBacklogLoop(state, participant);
+    if (state->accepting) beginBacklogLoop(state, participant, marks);
   } catch (...) {
     failure = std::current_exception();
   }
@@ -100,6 +108,7 @@ inline asio::awaitable<void> startIn(PreserverStatePtr state) {
     }
   }
   std::exception_ptr failure;
+  std::vector<LoopMarkPtr> marks;
   try {
     std::shared_ptr<Disk> disk = state->options.disk;
     if (!disk) disk = std::make_shared<PosixDisk>(state->environment);
@@ -113,8 +122,8 @@ inline asio::awaitable<void> startIn(PreserverStatePtr state) {
     state->journal = std::move(journal);
     takeOver(*state, records);
     state->accepting = true;
-    for (const auto& [name, participant] : state->participants) beginBacklogLoop(state, participant);
-    beginRecoveryLoop(state);
+    for (const auto& [name, participant] : state->participants) beginBacklogLoop(state, participant, marks);
+    beginRecoveryLoop(state, marks);
   } catch (...) {
     failure = std::current_exception();
   }

@@ -76,8 +76,8 @@ struct PreserverState {
   std::unique_ptr<Journal> journal;
   std::uint64_t nextSequence = 1;
   std::map<std::string, ParticipantPtr> participants;
-  std::set<std::string> leaving;  // participants that are being removed: no new transaction names them
-  std::set<std::string> driven;   // participants whose backlog has a loop
+  std::set<std::string> leaving;    // participants that are being removed: no new transaction names them
+  std::set<ParticipantPtr> driven;  // whose backlog has a loop
   std::map<std::string, TransactionPtr> live;              // by transaction id
   std::set<std::string> unknownOutcome;                    // never touched again in this life
   std::unordered_map<std::string, TransactionPtr> newest;  // by context: the end of its queue
@@ -107,6 +107,11 @@ struct PreserverState {
     const std::lock_guard lock(mutex);
     const auto found = participants.find(name);
     return found == participants.end() || leaving.contains(name) ? nullptr : found->second;
+  }
+  // Whether its name stands for this one, and not for nobody or another. With the mutex held.
+  [[nodiscard]] bool isRegistered(const ParticipantPtr& participant) const {
+    const auto found = participants.find(participant->name());
+    return found != participants.end() && found->second == participant;
   }
   [[nodiscard]] std::vector<ParticipantPtr> allParticipants() const {
     const std::lock_guard lock(mutex);

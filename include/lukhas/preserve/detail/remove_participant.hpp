@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "lukhas/async/child_task.hpp"
 #include "lukhas/core/quoted_text.hpp"
 #include "lukhas/preserve/detail/background.hpp"
 #include "lukhas/preserve/detail/preserver_state.hpp"
@@ -25,6 +26,20 @@ namespace lukhas::detail {
               fmt::format("no participant is called {}; registered are: {}", quotedText(name),
                           registered.empty() ? "none" : fmt::format("{}", fmt::join(registered, ", "))),
               std::move(details));
+}
+
+[[noreturn]] inline void throwGone(const std::string& name) {
+  throw Error(PreserveErrc::participant_in_use, fmt::format("participant '{}' is being removed", name),
+              {{"participant", name}, {"cause", "it is being removed"}});
+}
+// Why a transaction cannot name it.
+[[noreturn]] inline void throwNotToBeNamed(const PreserverState& state, const std::string& name) {
+  bool isLeaving = false;
+  {
+    const std::lock_guard lock(state.mutex);
+    isLeaving = state.leaving.contains(name);
+  }
+  isLeaving ? throwGone(name) : throwUnknownParticipant(state, name);
 }
 
 // While it lives, no new transaction names the participant, and its name is not given to another one.
@@ -71,22 +86,22 @@ inline void requireUnused(const PreserverState& state, const ParticipantPtr& par
   }
 }
 
-inline asio::awaitable<void> removeParticipantFrom(PreserverStatePtr state, std::string name) {
-  ParticipantPtr participant = state->find(name);
-  if (!participant) throwUnknownParticipant(*state, name);
+// Goes on when the caller does not wait any more: the name is free when the participant is closed, not
+// before.
+inline asio::awaitable<void> takeOut(PreserverStatePtr state, ParticipantPtr participant) {
+  const std::string name = participant->name();
   std::optional<LeavingParticipant> leaving;
   {
     const std::lock_guard lock(state->mutex);
-    if (state->leaving.contains(name)) throwInUse(name, "it is being removed already", "none");
+    if (!state->isRegistered(participant) || state->leaving.contains(name)) throwGone(name);
     requireUnused(*state, participant);
     leaving.emplace(state, name);
   }
   const std::optional<std::vector<StoredContext>> intents = co_await listIntents(state, participant);
   if (!intents) {
-    throw Error(
-        PreserveErrc::participant_unavailable,
-        fmt::format("participant '{}' does not say what it holds in doubt, so it is not removed", name),
-        {{"participant", name}, {"cause", "no answer"}});
+    throw Error(PreserveErrc::participant_unavailable,
+                fmt::format("participant '{}' does not say what it holds in doubt: it is not removed", name),
+                {{"participant", name}, {"cause", "no answer"}});
   }
   if (!intents->empty()) throwInUse(name, "it holds an intent", intents->front().transactionId);
 
@@ -98,12 +113,24 @@ inline asio::awaitable<void> removeParticipantFrom(PreserverStatePtr state, std:
     state->backlog.erase(name);
   }
   state->wake.resumeAll();
-  const auto isQuiet = [shared, &name] {
+  const auto isQuiet = [shared, &participant] {
     const std::lock_guard lock(shared->mutex);
-    return !shared->driven.contains(name);
+    return !shared->driven.contains(participant);
   };
   while (!isQuiet()) (void)co_await state->idle.wait(isQuiet);
   (void)co_await tellToClose(state, participant);
+}
+
+inline asio::awaitable<void> removeParticipantFrom(PreserverStatePtr state, std::string name) {
+  ParticipantPtr participant = state->find(name);
+  if (!participant) throwNotToBeNamed(*state, name);
+  ChildTask<void> removal(state->environment, takeOut(state, std::move(participant)));
+  struct GoesOn {
+    ~GoesOn() { task.detach(); }
+    ChildTask<void>& task;
+  };
+  const GoesOn goesOn{removal};
+  co_await removal.join();
 }
 
 }  // namespace lukhas::detail

@@ -138,6 +138,8 @@ class TransactionRun {
     } catch (const Error& error) {
       co_return Refusal{error.details().value("participant", ""), error.what()};
     }
+    // Before anything is settled: what ends a decision also forgets that it was one.
+    const std::vector<const StoredContext*> states = certainStates(*state_, copies);
     std::vector<ParticipantPtr> holders;
     for (const auto& [participant, copy] : copies) {
       bool holds = copy.committed.has_value();
@@ -151,7 +153,6 @@ class TransactionRun {
       }
       if (holds) holders.push_back(participant);
     }
-    const std::vector<const StoredContext*> states = certainStates(*state_, copies);
     const std::uint64_t newest = newestVersion(states);
     StoredContext& mine = transaction_->context;
     mine.version = newest + 1;

@@ -36,7 +36,7 @@ inline std::vector<ParticipantPtr> findParticipants(const PreserverState& state,
   for (const std::string& name : names) {
     if (!seen.insert(name).second) continue;
     ParticipantPtr participant = state.find(name);
-    if (!participant) throwUnknownParticipant(state, name);
+    if (!participant) throwNotToBeNamed(state, name);
     found.push_back(std::move(participant));
   }
   return found;
@@ -48,10 +48,23 @@ inline void requireAccepting(const PreserverState& state) {
               state.stopping ? "the preserver was stopped" : "the preserver is not started: call start()");
 }
 
+// Where the newest transaction of the context is noted. Without memory the transaction is not live.
+inline TransactionPtr& placeOfNewest(PreserverState& state, const Transaction& transaction) {
+  try {
+    return state.newest[transaction.context.contextId];
+  } catch (...) {
+    state.live.erase(transaction.context.transactionId);
+    throw;
+  }
+}
+
 // Gives the transaction its id and its place in the context's queue.
 inline void enqueue(PreserverState& state, const TransactionPtr& transaction) {
   const std::lock_guard lock(state.mutex);
   requireAccepting(state);
+  for (const ParticipantPtr& participant : transaction->participants) {
+    if (!state.isRegistered(participant)) throwGone(participant->name());
+  }
   const auto refuse = [](const char* what, std::size_t maximum) {
     nlohmann::json details{{"maximum", maximum}};
     throw Error(PreserveErrc::overloaded, fmt::format("{} transactions {}", maximum, what),
@@ -66,13 +79,13 @@ inline void enqueue(PreserverState& state, const TransactionPtr& transaction) {
   const TransactionId id{state.options.nameSpace, state.journal->uuid(), state.journal->epoch(),
                          state.nextSequence++};
   transaction->context.transactionId = id.toString();
-  TransactionPtr& newest = state.newest[transaction->context.contextId];
+  state.live.emplace(transaction->context.transactionId, transaction);
+  TransactionPtr& newest = placeOfNewest(state, *transaction);
   if (newest) {
     transaction->predecessor = newest;
     newest->successor = transaction;
   }
   newest = transaction;
-  state.live.emplace(transaction->context.transactionId, transaction);
   ++state.counters.totalTransactions;
 }
 
@@ -96,9 +109,15 @@ class CallerMark {
 
 inline asio::awaitable<TransactionOutcome> transact(PreserverStatePtr state, TransactionPtr transaction) {
   enqueue(*state, transaction);
-  ChildTask<TransactionOutcome> run(state->environment, TransactionRun::run(state, transaction));
-  const CallerMark mark(transaction, run);
-  co_return co_await run.join();
+  std::optional<ChildTask<TransactionOutcome>> run;
+  try {
+    run.emplace(state->environment, TransactionRun::run(state, transaction));
+  } catch (...) {  // without memory
+    const EndOfTransaction end(state, transaction);
+    throw;
+  }
+  const CallerMark mark(transaction, *run);
+  co_return co_await run->join();
 }
 
 inline asio::awaitable<ContextSnapshot> preserveIn(PreserverStatePtr state, std::string contextId,
