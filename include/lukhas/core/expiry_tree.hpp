@@ -5,51 +5,16 @@
 #include <array>
 #include <cassert>
 #include <chrono>
-#include <compare>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 
 #include "lukhas/core/allocated_bytes.hpp"
 #include "lukhas/core/chunked_array.hpp"
+#include "lukhas/core/expiry_key.hpp"
 #include "lukhas/core/prefetch.hpp"
 #include "lukhas/core/separator_index.hpp"
 
 namespace lukhas {
-
-// When an element is due; among those of one time, the lower sequence is first.
-struct ExpiryKey {
-  std::chrono::steady_clock::time_point time;
-  std::uint64_t sequence;
-
-  friend constexpr auto operator<=>(const ExpiryKey&, const ExpiryKey&) = default;
-};
-
-// Where an element lies in a tree: a member of it, one for each tree that it may be in. It belongs to the
-// object, not to its value.
-class ExpiryPlace {
- public:
-  ExpiryPlace() = default;
-  ExpiryPlace(const ExpiryPlace&) noexcept {}
-  ExpiryPlace& operator=(const ExpiryPlace&) noexcept { return *this; }
-  [[nodiscard]] bool inTree() const noexcept { return leaf_ != none; }
-
- private:
-  template <class, class, std::size_t>
-  friend class ExpiryTree;
-  static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
-  std::uint32_t leaf_ = none;
-};
-
-// How a tree sees its elements.
-template <class Order, class Node>
-concept ExpiryOrder = requires(const Order& order, Node& node, const Node& constant) {
-  { order.keyOf(constant) }
-  noexcept->std::same_as<ExpiryKey>;  // the sequences of all elements differ
-  { order.placeOf(node) }
-  noexcept->std::same_as<ExpiryPlace&>;
-};
 
 // A B+ tree on time whose leaves are not in order until they come to the front.
 //
@@ -71,7 +36,7 @@ concept ExpiryOrder = requires(const Order& order, Node& node, const Node& const
 //
 // Late is free. Where an element lies is a lower bound of when it is due. One that comes to the front before
 // its time is put where it belongs then: once for each time that it was due at, however often it was put off.
-// frontTime() is exact when settleFront() gave true since the last change, and too early else, never too late.
+// frontTime() is exact when settleFront() gave true since the last change; else it may be too early.
 //
 // Order. By key, exactly. (An element whose time stays the same must keep its sequence.)
 //
@@ -114,12 +79,9 @@ class ExpiryTree {
     assert(isSettled(first_->items[first_->begin]));
     return *first_->items[first_->begin].node;
   }
-  // The element `count` places behind the first one, to have its memory fetched ahead; null where that is in
-  // another leaf.
-  [[nodiscard]] const Node* ahead(std::size_t count) const noexcept {
-    if (empty() || first_->begin + count >= first_->end) return nullptr;
-    return first_->items[first_->begin + count].node;
-  }
+  // The element `count` places behind the first one, to have its memory fetched ahead; null where it is not
+  // known cheaply. `count` is less than leafSize / 4.
+  [[nodiscard]] const Node* ahead(std::size_t count) noexcept;
 
   // Puts up to `most` elements where they belong that have come to the front too early. Gives whether the
   // front is exact now, also when it is empty. Throws std::bad_alloc, between two of them.
@@ -195,9 +157,12 @@ class ExpiryTree {
   }
   // The first leaf is always in order.
   void sortFirst() noexcept {
-    if (!first_ || first_->sorted) return;
-    for (std::size_t i = first_->begin; i < first_->end; ++i) prefetch(first_->items[i].node);
-    sort(*first_);
+    if (first_) sortFetched(*first_);
+  }
+  void sortFetched(Leaf& leaf) noexcept {
+    if (leaf.sorted) return;
+    for (std::size_t i = leaf.begin; i < leaf.end; ++i) prefetch(leaf.items[i].node);
+    sort(leaf);
   }
 
   void append(Leaf& leaf, Node& node, const ExpiryKey& key) noexcept;
@@ -233,6 +198,18 @@ bool ExpiryTree<Node, Order, leafSize>::contains(const Node& node) const noexcep
   const Leaf& leaf = *slots_[number].leaf;
   for (std::size_t i = leaf.begin; i < leaf.end; ++i) found = found || leaf.items[i].node == &node;
   return found;
+}
+
+// The next leaf is put in order some elements before it is the first.
+template <class Node, class Order, std::size_t leafSize>
+const Node* ExpiryTree<Node, Order, leafSize>::ahead(std::size_t count) noexcept {
+  if (empty()) return nullptr;
+  if (count < first_->size()) return first_->items[first_->begin + count].node;
+  Leaf* const next = index_.rightOf(*first_);
+  if (!next) return nullptr;
+  sortFetched(*next);
+  count -= first_->size();
+  return count < next->size() ? next->items[next->begin + count].node : nullptr;
 }
 
 template <class Node, class Order, std::size_t leafSize>
@@ -351,7 +328,7 @@ ExpiryKey ExpiryTree<Node, Order, leafSize>::divide(Leaf& leaf, std::size_t cut)
 
   if (!leaf.sorted || !std::is_sorted(begin, end, inOrder())) sort(leaf);
   if (isSettled(begin[cut - 1])) return keyOf(begin[cut]);
-  // No element of this time that lies where it belongs is left of the cut, unless it made the key on the left.
+  // Left of the cut is none of this time that lies where it belongs, unless it made the key left of the leaf.
   const ExpiryKey left = index_.lowOf(leaf);
   const ExpiryKey low{time, left.time == time ? left.sequence + 1 : 0};
   const auto first = std::find_if(begin + cut, end, [this](const Item& item) { return isSettled(item); });

@@ -155,7 +155,7 @@ class EntrySchedule {
   }
   // What next() needs to be exact, up to `most` steps in each tree, as far as there is memory.
   void settle(std::size_t most) noexcept;
-  void fetchAhead() const noexcept;
+  void fetchAhead() noexcept;
   void unlink(TtlEntry& entry) noexcept;
   void remove(TtlEntry& entry) noexcept;
   Expired expire(TtlEntry& entry) noexcept;
@@ -364,11 +364,11 @@ inline void EntrySchedule::settle(std::size_t most) noexcept {
 }
 
 // What comes next is fetched while this one is worked on.
-inline void EntrySchedule::fetchAhead() const noexcept {
+inline void EntrySchedule::fetchAhead() noexcept {
   constexpr std::size_t entryAhead = 12;
   constexpr std::size_t bucketAhead = 8;
   constexpr std::size_t neighbourAhead = 4;
-  const auto& tree = ended_.empty() ? active_ : ended_;
+  auto& tree = ended_.empty() ? active_ : ended_;
   if (const TtlEntry* const entry = tree.ahead(entryAhead)) TtlEntry::prefetchAll(*entry);
   if (const TtlEntry* const entry = tree.ahead(bucketAhead)) table_.prefetchBucket(entry->keyHash);
   if (const TtlEntry* const entry = tree.ahead(neighbourAhead)) table_.prefetchElement(entry->keyHash);
