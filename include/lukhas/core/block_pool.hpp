@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <new>
 
+#include "lukhas/core/prefetch.hpp"
+
 namespace lukhas {
 
 // Blocks lie in slabs of a page, each for blocks of one size; an empty slab goes back to the allocator.
@@ -56,6 +58,11 @@ class BlockPool {
     }
     if (++slab.used == slab.capacity) unlink(slab);
     return block;
+  }
+
+  // To be called some time before release(): fetches what that writes to.
+  static void prefetchRelease(const void* block) noexcept {
+    prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(block) & ~(slabAlignment - 1)));
   }
 
   void release(void* block, [[maybe_unused]] std::size_t bytes) noexcept {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "lukhas/core/chunked_array.hpp"
+#include "lukhas/core/prefetch.hpp"
 
 namespace lukhas {
 
@@ -76,10 +77,20 @@ class KeyTable {
     static_assert(KeyedNode<Node>);
     if (size_ == 0) return nullptr;
     for (KeyHook* hook = bucket(indexOf(hash)); hook; hook = hook->nextInBucket) {
+      prefetch(reinterpret_cast<const char*>(hook) + cacheLineBytes);  // the key is mostly there
       if (hook->keyHash != hash) continue;
       if (Node* const node = static_cast<Node*>(hook); node->key() == key) return node;
     }
     return nullptr;
+  }
+
+  // To be called before an element with that hash is looked for or erased, the first long before and the
+  // second some time after it: the bucket is fetched, and what it begins with.
+  void prefetchBucket(std::uint64_t hash) const noexcept {
+    if (size_ > 0) prefetch(&bucket(indexOf(hash)));
+  }
+  void prefetchElement(std::uint64_t hash) const noexcept {
+    if (size_ > 0) prefetch(bucket(indexOf(hash)));
   }
 
   // Room for so many elements in all: that many inserts do not allocate. Throws std::bad_alloc, and then

@@ -1,4 +1,4 @@
-// prefetch: asks for memory that will be needed soon.
+// prefetch: asks the processor to fetch memory that is needed soon.
 #pragma once
 
 #include <cstddef>
@@ -6,15 +6,22 @@
 
 namespace lukhas {
 
-// Starts to bring `bytes` from `address` on into the processor's caches and does not wait for them. A hint:
-// the address need not be valid, null included. Worth it only where the caller has other work to do until
-// then, or can ask for several at once.
+inline constexpr std::size_t cacheLineBytes = 64;
+
+// Only a hint: it reads nothing, and any address will do, null included. The wait for memory is most of what
+// an operation on one of a million elements costs; several that are fetched together wait once.
+inline void prefetch([[maybe_unused]] const void* address) noexcept {
+#if defined(__GNUC__)
+  __builtin_prefetch(address);
+#endif
+}
+
+// All of `bytes` from `address` on.
 template <std::size_t bytes>
 inline void prefetch(const void* address) noexcept {
-  constexpr std::size_t line = 64;
   const auto first = reinterpret_cast<std::uintptr_t>(address);  // a null pointer has no neighbours
-  for (std::size_t offset = 0; offset < bytes; offset += line) {
-    __builtin_prefetch(reinterpret_cast<const void*>(first + offset));
+  for (std::size_t offset = 0; offset < bytes; offset += cacheLineBytes) {
+    prefetch(reinterpret_cast<const void*>(first + offset));
   }
 }
 

@@ -59,8 +59,9 @@ namespace lukhas {
 // thread. What is due stays registered, and is reported after the next start(). An engine that is stopped, or
 // holds no entry, has no timer armed, so that io_context::run() can return. Any thread may call.
 //
-// Costs. Each call takes O(log n), one short mutex, and registering a new key one allocation. No call stops
-// for longer when there are many entries: nothing is ever copied or rehashed as a whole.
+// Costs. Each call takes O(log n), one short mutex, and registering a new key one allocation. refresh() and
+// extend() cost little more than isValid(): they write a time. No call stops for longer when there are many
+// entries: nothing is ever copied, sorted or rehashed as a whole.
 class TTLEnforcementEngine {
  public:
   using Options = TTLEnforcementEngineOptions;
@@ -107,9 +108,10 @@ class TTLEnforcementEngine {
   // already.
   bool unregister(std::string_view key) { return state_->unregister(key); }
 
-  // The valid entries with at most `window` left, the first to expire first. For k of them, and of those
-  // whose expiry the engine has not come round to yet, it takes O(k log k), during which other callers wait:
-  // ask for a short window when there are many.
+  // The valid entries with at most `window` left, the first to expire first. For k of them, of those whose
+  // expiry the engine has not come round to yet, and of those that would be among them had they not been
+  // prolonged since, it takes O(k log k), during which other callers wait: ask for a short window when there
+  // are many.
   [[nodiscard]] std::vector<EntryExpiringSoon> getExpiringSoon(AnyDuration window) const {
     return state_->expiringSoon(window);
   }
@@ -131,7 +133,8 @@ class TTLEnforcementEngine {
   [[nodiscard]] TtlMetrics getMetrics() const { return state_->metrics(); }
   // not_running      expired entries wait, and nobody has called start(); figure: for how long, in ms
   // overdue_backlog  the first one waits for longer than grace period + sweepInterval; figure: how long after
-  //                  its grace period, in ms
+  //                  its grace period, in ms. (Both may come a call late for one behind thousands that were
+  //                  prolonged just before they would have expired.)
   // full             new keys are refused; figure: the entries
   [[nodiscard]] HealthReport healthCheck() const { return state_->health(); }
 

@@ -57,7 +57,7 @@ struct TTLEnforcementEngineOptions {
   // to be warned of takes 24 bytes more. Up to 366 days.
   Duration expiringSoonWindow = Duration::zero();
   // Keys registered at once, expired ones included until they are removed; one more is refused with
-  // TtlErrc::too_many_entries. An entry takes about 80 bytes and its key. 1 to 100,000,000.
+  // TtlErrc::too_many_entries. An entry takes about 95 bytes and its key. 1 to 100,000,000.
   std::size_t maxEntries = 1'000'000;
   // Types beside those of `policies`; one more is refused with TtlErrc::too_many_types. A type is remembered
   // with its figures for ever: types are kinds of things, not names of things. 0 to 10,000.

@@ -105,8 +105,8 @@ TEST_CASE("registering a key anew without memory leaves the old entry as it was"
 TEST_CASE("registering a new key without memory changes nothing", "[ttl]") {
   const std::string longKey(40, 'k');
   int failed = 0;
-  // With 57 or 185 of them the heap's chunks are full, with 64 or 192 the table's.
-  for (const int others : {0, 1, 57, 64, 185, 192}) {
+  // With 125 of them a leaf of the trees has just been split, with 64 or 192 the table's chunks are full.
+  for (const int others : {0, 1, 64, 125, 192}) {
     failed = 0;
     for (bool refused = true; refused; ++failed) {
       EntrySchedule entries(warned(), 1);
@@ -126,7 +126,7 @@ TEST_CASE("a refresh in the grace period without memory leaves the entry ended",
     EntrySchedule entries(warned(), 1);
     entries.put("a", "", 30s, TimePoint());
     follow(entries, 32s);
-    for (int i = 0; i < 57; ++i) entries.put(std::to_string(i), "", 1h, TimePoint(32s));
+    for (int i = 0; i < 125; ++i) entries.put(std::to_string(i), "", 1h, TimePoint(32s));
     refused = failsAt(failed, [&] { (void)entries.refresh("a", TimePoint(32s)); });
     CHECK(entries.checkInvariants());
     CHECK(entries.remaining("a", TimePoint(32s)).has_value() == !refused);

@@ -84,6 +84,7 @@ class TtlState : public std::enable_shared_from_this<TtlState> {
   Signal<EntryExpiringSoon> onExpiringSoon;
 
  private:
+  static constexpr int turnsBetweenSlices = 2;  // of everything else that is ready: see postSlice()
   enum class Worker { run, sweep };
   struct Slice {
     std::size_t expired = 0;
@@ -98,6 +99,8 @@ class TtlState : public std::enable_shared_from_this<TtlState> {
   // One slice of what is due at `asOf`. Takes the mutex itself.
   Slice work(Worker worker, TimePoint asOf);
   void workOnRun();
+  void postSlice(int turns);
+  void abandonRun() noexcept;
 
   void onFront();
   void onInterval();
@@ -123,8 +126,8 @@ class TtlState : public std::enable_shared_from_this<TtlState> {
   const Duration maxSliceTime_;
   const std::size_t maxEntries_;
 
-  mutable std::mutex mutex_;  // guards what follows
-  EntrySchedule entries_;
+  mutable std::mutex mutex_;            // guards what follows
+  mutable EntrySchedule entries_;       // a look at the health puts right what was prolonged
   std::optional<FrontTimer> front_;     // the first thing that is due; silent during a run
   std::optional<FrontTimer> interval_;  // the safety net
   TimePoint nextSweep_{};               // of the interval
@@ -218,7 +221,7 @@ inline asio::awaitable<SweepReport> TtlState::sweep(std::shared_ptr<TtlState> st
     report.warned += slice.warned;
     ++report.slices;
     if (!slice.more) break;
-    co_await asio::post(asio::use_awaitable);
+    for (int turn = 0; turn < turnsBetweenSlices; ++turn) co_await asio::post(asio::use_awaitable);
   }
   const std::lock_guard lock(state->mutex_);
   report.duration = state->countSweep(begun);
@@ -302,24 +305,41 @@ inline void TtlState::onInterval() {
   workOnRun();
 }
 
-// One slice of the run, and a post for the next one.
+// One slice of the run, and posts for the next one.
 inline void TtlState::workOnRun() {
   try {
     const Slice slice = work(Worker::run, now());
-    {
-      const std::lock_guard lock(mutex_);
-      run_->isSweep = run_->isSweep || slice.expired > 0;
-      if (!slice.more) return endRun();
-    }
-    environment_.post([weak = weak_from_this()] {
-      if (const std::shared_ptr<TtlState> self = weak.lock()) self->workOnRun();
-    });
-  } catch (...) {  // no memory: no entry is lost, and the next tick tries again
     const std::lock_guard lock(mutex_);
-    run_.reset();
-    followTimers();
+    run_->isSweep = run_->isSweep || slice.expired > 0;
+    if (!slice.more) return endRun();
+    postSlice(turnsBetweenSlices);
+  } catch (...) {
+    abandonRun();
     throw;
   }
+}
+
+// Asio looks for timers that are due once in a round of its queue, and puts them behind what is posted by
+// then. After a single post a timer that is due since the slice before would wait for two slices.
+inline void TtlState::postSlice(int turns) {
+  environment_.post([weak = weak_from_this(), turns] {
+    const std::shared_ptr<TtlState> self = weak.lock();
+    if (!self) return;
+    if (turns == 1) return self->workOnRun();
+    try {
+      self->postSlice(turns - 1);
+    } catch (...) {
+      self->abandonRun();
+      throw;
+    }
+  });
+}
+
+// No memory: no entry is lost, and the next tick tries again.
+inline void TtlState::abandonRun() noexcept {
+  const std::lock_guard lock(mutex_);
+  run_.reset();
+  followTimers();
 }
 
 inline void TtlState::beginRun(TimePoint begun, bool isSweep) noexcept { run_ = Run{begun, isSweep}; }
