@@ -25,8 +25,9 @@ struct Small {
   lukhas::Simulation world;
   AsyncMemoryStore store{world.environment(), {.maxBytes = mebibyte}};
   std::vector<std::string> evicted;
-  lukhas::Subscription watching =
-      store.onEvicted.connect([this](const lukhas::EntryEvicted& event) { evicted.push_back(event.key); });
+  lukhas::Subscription watching = store.onEvicted.connect([this](const lukhas::EntryEvicted& event) {
+    if (event.cause != EvictionCause::replaced) evicted.push_back(event.key);
+  });
 
   ~Small() { CHECK(StoreAccess::checkInvariants(store)); }
 

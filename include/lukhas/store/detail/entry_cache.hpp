@@ -52,6 +52,11 @@ class EntryCache {
     return table_.find(key, hash);
   }
   void touch(CacheEntry& entry) noexcept { order_.touch(entry); }
+  // Gives the entry another end.
+  void endAt(CacheEntry& entry, TimePoint expiresAt) noexcept {
+    entry.expiresAt = expiresAt;
+    heap_.update(entry, expiresAt);
+  }
   // The earliest time at which an entry expires, if any ever does.
   [[nodiscard]] std::optional<TimePoint> nextExpiry() const noexcept {
     if (heap_.empty() || heap_.frontTime() == TimePoint::max()) return std::nullopt;

@@ -68,10 +68,12 @@ class StoreFigures {
         ++current_.evictions;
         break;
       case EvictionCause::expired: ++expirations_; break;
-      case EvictionCause::corrupted:
+      case EvictionCause::corrupt:
         ++corruptions_;
         ++current_.damaged;
         break;
+      case EvictionCause::replaced:
+      case EvictionCause::removed: break;  // it was asked for
     }
   }
 

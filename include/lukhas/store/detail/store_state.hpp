@@ -49,6 +49,10 @@ struct StoreRead {
   CacheEntryRef entry;  // empty: a miss. Its bytes were verified
   StoreCall call;
 };
+struct StoreReadWithInfo {
+  StoreRead read;
+  EntryInfo info;  // when there is an entry
+};
 struct StoreBatchRead {
   std::vector<CacheEntryRef> entries;  // one for each key, in their order
   StoreCall call;
@@ -77,12 +81,14 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   StoreState(Environment environment, const AsyncMemoryStoreOptions& options)
       : environment_(std::move(environment)),
         options_(options),
+        created_(environment_.now()),
         cache_(options.maxBytes, environment_.random()),
         loads_(options.maxWaiters) {}
   StoreState(const StoreState&) = delete;
   StoreState& operator=(const StoreState&) = delete;
 
   [[nodiscard]] const Environment& environment() const noexcept { return environment_; }
+  [[nodiscard]] const AsyncMemoryStoreOptions& options() const noexcept { return options_; }
   [[nodiscard]] StoreSignals& signals() noexcept { return signals_; }
 
   // Throws what the public calls throw for such a key or TTL.
@@ -90,17 +96,23 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   // An entry that is not stored yet. The first checks that it fits, or throws value_too_large.
   [[nodiscard]] StoreWrite prepare(std::string_view key, ByteView value, Ttl ttl);
   [[nodiscard]] StoreWrite prepareLoaded(std::string_view key, ByteView value, Ttl ttl) const;
+  // Throws batch_too_large, duplicate_key.
+  void requireBatch(const std::vector<CacheEntryRef>& entries);
 
   [[nodiscard]] StoreRead read(std::string_view key);
+  [[nodiscard]] StoreReadWithInfo readWithInfo(std::string_view key);
   [[nodiscard]] StoreBatchRead readAll(const NameList& keys);
   [[nodiscard]] bool has(std::string_view key);
   [[nodiscard]] std::optional<EntryInfo> info(std::string_view key);
   [[nodiscard]] std::vector<std::string> keys(std::string_view prefix) const;
 
   void write(StoreWrite write);
+  // Begins a new TTL. Whether there was an entry.
+  [[nodiscard]] bool touch(std::string_view key, Ttl ttl);
   void writeAll(std::vector<CacheEntryRef> entries, Ttl ttl);
+  // Without a TTL an entry keeps its end; so below.
   [[nodiscard]] bool writeIfVersion(StoreWrite write, Version expected);
-  // Only when the key still holds `seen`. Without a TTL the entry keeps its end.
+  // Only when the key still holds `seen`.
   [[nodiscard]] bool writeIfSame(StoreWrite write, const CacheEntryRef& seen);
   bool erase(std::string_view key);
   std::size_t eraseAll(const NameList& keys);
@@ -161,14 +173,19 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
       if (!closed_) news.gone(entry, cause);
     };
   }
-  void stamp(CacheEntry& entry, TimePoint expiresAt) noexcept {
+  // A version is the time of its write in nanoseconds, or one more than the last: an entry's age needs no
+  // memory of its own.
+  void stamp(CacheEntry& entry, TimePoint expiresAt, TimePoint now) noexcept {
+    lastVersion_ = std::max(lastVersion_ + 1, static_cast<std::uint64_t>((now - created_).count() + 1));
     entry.expiresAt = expiresAt;
-    entry.version = Version{++lastVersion_};
+    entry.version = Version{lastVersion_};
   }
+  [[nodiscard]] EntryInfo infoOf(const CacheEntry& entry, TimePoint now) const noexcept;
   [[nodiscard]] TimePoint endOf(Ttl ttl, TimePoint now) const noexcept {
     return Environment::saturatingAdd(now, ttl.value_or(options_.defaultTtl));
   }
-  void put(CacheEntryRef entry, TimePoint now, StoreNews& news);
+  void put(CacheEntryRef entry, TimePoint now, StoreNews& news) { putAll({&entry, 1}, now, news); }
+  void putAll(std::span<CacheEntryRef> entries, TimePoint now, StoreNews& news);
   void errorOf(StoreCall& call) noexcept {
     if (!std::exchange(call.failed, true)) figures_.error();
   }
@@ -180,6 +197,7 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
 
   Environment environment_;
   AsyncMemoryStoreOptions options_;
+  TimePoint created_;
   StoreSignals signals_;
   mutable std::mutex mutex_;
   EntryCache cache_;
@@ -196,6 +214,7 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
 
 }  // namespace lukhas::detail
 
+#include "lukhas/store/impl/store_entries.hpp"
 #include "lukhas/store/impl/store_loads.hpp"
 #include "lukhas/store/impl/store_state.hpp"
 #include "lukhas/store/impl/store_sweep.hpp"

@@ -46,7 +46,7 @@ inline void StoreState::finishLoad(LoadLead& lead, StoreWrite write, StoreCall& 
       const bool fits = cache_.fits(1, entry->charge());
       if (!fits) errorOf(call);
       if (load.attached && fits) {
-        stamp(*entry, endOf(write.ttl, now));
+        stamp(*entry, endOf(write.ttl, now), now);
         put(std::move(write.entry), now, news);
       }
       waiters = loads_.end(load, LoadTurn::loaded, entry);

@@ -144,7 +144,7 @@ inline bool StoreState::verify(const CacheEntryRef& entry, StoreCall& call, Coun
   if (read == Counted::yes) figures_.foundDamaged();
   errorOf(call);
   if (cache_.find(entry->key(), entry->keyHash) != entry.get()) return false;
-  recorder(news)(*entry, EvictionCause::corrupted);
+  recorder(news)(*entry, EvictionCause::corrupt);
   cache_.remove(*entry);
   followFront();
   return false;
@@ -166,12 +166,7 @@ inline std::optional<EntryInfo> StoreState::info(std::string_view key) {
   const std::lock_guard lock(mutex_);
   const CacheEntry* const entry = findLive(key, cache_.hashOf(key), now, news);
   if (!entry) return std::nullopt;
-  EntryInfo info;
-  info.version = entry->version;
-  info.remainingTtl = entry->expiresAt == TimePoint::max() ? Duration::max() : entry->expiresAt - now;
-  info.sizeBytes = entry->charge();
-  info.valueBytes = entry->value().size();
-  return info;
+  return infoOf(*entry, now);
 }
 
 inline std::vector<std::string> StoreState::keys(std::string_view prefix) const {
@@ -187,11 +182,6 @@ inline std::vector<std::string> StoreState::keys(std::string_view prefix) const 
   return found;
 }
 
-inline void StoreState::put(CacheEntryRef entry, TimePoint now, StoreNews& news) {
-  cache_.put({&entry, 1}, now, recorder(news));
-  followFront();
-}
-
 inline void StoreState::write(StoreWrite write) {
   StoreCall call{environment_.now()};
   {
@@ -201,39 +191,14 @@ inline void StoreState::write(StoreWrite write) {
     requireOpen();
     figures_.call(call.began);
     call.measured = figures_.isSample();
-    stamp(*entry, endOf(write.ttl, call.began));
+    stamp(*entry, endOf(write.ttl, call.began), call.began);
     put(std::move(write.entry), call.began, news);
     loads_.invalidate(entry->key());
   }
   finished(call);
 }
 
-// Of several entries with the same key only the last one is kept.
-inline void dropRepeatedKeys(std::vector<CacheEntryRef>& entries) {
-  std::vector<std::pair<std::string_view, std::size_t>> order;
-  order.reserve(entries.size());
-  for (std::size_t i = 0; i < entries.size(); ++i) order.emplace_back(entries[i]->key(), i);
-  std::sort(order.begin(), order.end());
-  std::vector<std::size_t> repeated;
-  for (std::size_t i = 1; i < order.size(); ++i) {
-    if (order[i].first == order[i - 1].first) repeated.push_back(order[i - 1].second);
-  }
-  for (const std::size_t index : repeated) entries[index] = {};
-  std::erase_if(entries, [](const CacheEntryRef& entry) { return !entry; });
-}
-
 inline void StoreState::writeAll(std::vector<CacheEntryRef> entries, Ttl ttl) {
-  dropRepeatedKeys(entries);
-  std::size_t bytes = 0;
-  for (const CacheEntryRef& entry : entries) bytes += entry->charge();
-  if (!entries.empty() && !cache_.fits(entries.size(), bytes)) {
-    countRefusal();
-    nlohmann::json details{{"entries", entries.size()}, {"sizeBytes", bytes}, {"maximum", options_.maxBytes}};
-    throw Error(StoreErrc::batch_too_large,
-                fmt::format("the batch of {} entries takes {} bytes; the whole store has {}", entries.size(),
-                            bytes, options_.maxBytes),
-                std::move(details));
-  }
   const std::vector<CacheEntryRef> kept = entries;
   StoreCall call{environment_.now()};
   {
@@ -242,10 +207,9 @@ inline void StoreState::writeAll(std::vector<CacheEntryRef> entries, Ttl ttl) {
     requireOpen();
     figures_.call(call.began);
     call.measured = figures_.isSample();
-    for (const CacheEntryRef& entry : kept) stamp(*entry, endOf(ttl, call.began));
-    if (!kept.empty()) cache_.put(entries, call.began, recorder(news));
+    for (const CacheEntryRef& entry : kept) stamp(*entry, endOf(ttl, call.began), call.began);
+    if (!kept.empty()) putAll(entries, call.began, news);
     for (const CacheEntryRef& entry : kept) loads_.invalidate(entry->key());
-    followFront();
   }
   finished(call);
 }
@@ -263,7 +227,8 @@ inline bool StoreState::writeIfVersion(StoreWrite write, Version expected) {
     const CacheEntry* const present = findLive(entry->key(), entry->keyHash, call.began, news);
     written = (present ? present->version : Version{}) == expected;
     if (written) {
-      stamp(*entry, endOf(write.ttl, call.began));
+      const bool keepsEnd = present && !write.ttl;
+      stamp(*entry, keepsEnd ? present->expiresAt : endOf(write.ttl, call.began), call.began);
       put(std::move(write.entry), call.began, news);
       loads_.invalidate(entry->key());
     }
@@ -280,7 +245,7 @@ inline bool StoreState::writeIfSame(StoreWrite write, const CacheEntryRef& seen)
   requireOpen();
   const CacheEntry* const present = findLive(entry->key(), entry->keyHash, now, news);
   if (!present || present != seen.get()) return false;
-  stamp(*entry, write.ttl ? endOf(write.ttl, now) : present->expiresAt);
+  stamp(*entry, write.ttl ? endOf(write.ttl, now) : present->expiresAt, now);
   put(std::move(write.entry), now, news);
   loads_.invalidate(entry->key());
   return true;
@@ -302,6 +267,7 @@ std::size_t StoreState::eraseEach(const Keys& keys) {
     call.measured = figures_.isSample();
     for (const auto& key : keys) {
       if (CacheEntry* const entry = findLive(key, cache_.hashOf(key), call.began, news)) {
+        news.gone(*entry, EvictionCause::removed);
         cache_.remove(*entry);
         ++erased;
       }
@@ -311,14 +277,6 @@ std::size_t StoreState::eraseEach(const Keys& keys) {
   }
   finished(call);
   return erased;
-}
-
-inline void StoreState::clear() {
-  const std::lock_guard lock(mutex_);
-  requireOpen();
-  cache_.clear();
-  loads_.invalidateAll();
-  followFront();
 }
 
 inline void StoreState::finished(const StoreCall& call) {
