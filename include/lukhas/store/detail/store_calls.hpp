@@ -54,6 +54,10 @@ struct StoreCalls {
   static asio::awaitable<std::size_t> batchRemove(State state, NameList keys) {
     co_return state->eraseAll(keys);
   }
+  static asio::awaitable<void> resize(State state, std::size_t maxBytes) {
+    state->resize(maxBytes);
+    while (state->shrinkSlice()) co_await state->environment().sleepFor(Duration::zero());
+  }
   static asio::awaitable<void> clear(State state) {
     state->clear();
     co_return;
