@@ -56,6 +56,9 @@ class StoreFigures {
   }
   // What was found is sound. Any thread may call: checksums are looked at without the mutex.
   void hit() noexcept { hits_.fetch_add(1, std::memory_order_relaxed); }
+  // A getOrCompute has begun to load in the background; that came to nothing.
+  void refreshBegan() noexcept { ++earlyRefreshes_; }
+  void refreshFailed() noexcept { ++failedRefreshes_; }
   // What was found is damaged.
   void foundDamaged() noexcept {
     ++misses_;
@@ -84,6 +87,8 @@ class StoreFigures {
     metrics.evictions = evictions_;
     metrics.expirations = expirations_;
     metrics.corruptions = corruptions_;
+    metrics.earlyRefreshes = earlyRefreshes_;
+    metrics.failedRefreshes = failedRefreshes_;
     metrics.avgLatencyMs = toMilliseconds(latency_.mean());
     metrics.p99LatencyMs = toMilliseconds(latency_.percentile(99));
     metrics.errorRate = calls_ == 0 ? 0 : static_cast<double>(errors_) / static_cast<double>(calls_);
@@ -148,6 +153,8 @@ class StoreFigures {
   std::uint64_t evictions_ = 0;
   std::uint64_t expirations_ = 0;
   std::uint64_t corruptions_ = 0;
+  std::uint64_t earlyRefreshes_ = 0;
+  std::uint64_t failedRefreshes_ = 0;
   std::uint64_t calls_ = 0;
   std::uint64_t errors_ = 0;
   LatencyHistogram latency_;

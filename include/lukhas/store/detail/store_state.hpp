@@ -20,8 +20,10 @@
 #include "lukhas/core/error.hpp"
 #include "lukhas/core/health.hpp"
 #include "lukhas/core/name_list.hpp"
+#include "lukhas/store/detail/early_refresh.hpp"
 #include "lukhas/store/detail/entry_cache.hpp"
 #include "lukhas/store/detail/load_board.hpp"
+#include "lukhas/store/detail/load_trace.hpp"
 #include "lukhas/store/detail/store_figures.hpp"
 #include "lukhas/store/detail/store_news.hpp"
 #include "lukhas/store/entry_info.hpp"
@@ -58,11 +60,13 @@ struct StoreBatchRead {
   StoreCall call;
 };
 
-// How a getOrCompute begins: with the entry, with the duty to load it, or with a load to wait for.
+// How a getOrCompute begins: with the entry, with the duty to load it, or with a load to wait for. With entry
+// and duty the entry is good, and to be loaded anew in the background.
 struct LoadStart {
   CacheEntryRef entry;
   LoadLead lead;
   std::shared_ptr<Load> other;
+  TimePoint refreshUntil{};
 };
 
 enum class Counted { no, yes };
@@ -83,7 +87,8 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
         options_(options),
         created_(environment_.now()),
         cache_(options.maxBytes, environment_.random()),
-        loads_(options.maxWaiters) {}
+        loads_(options.maxWaiters),
+        refresh_(options.earlyRefresh) {}
   StoreState(const StoreState&) = delete;
   StoreState& operator=(const StoreState&) = delete;
 
@@ -120,8 +125,12 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
 
   // `counted`: it is the call's first look.
   [[nodiscard]] LoadStart beginLoad(std::string_view key, StoreCall& call, Counted counted);
+  // For a call from inside a loader: throws load_cycle when it would wait for itself, and else fills `stay`.
+  void enterLoad(std::string_view key, const std::shared_ptr<const LoadTrace>& outer, const LoadStart& start,
+                 StoreCall& call, std::optional<LoadStay>& stay);
   // Stores what was loaded, when it fits and the key was not changed meanwhile, and gives it to all who wait.
-  void finishLoad(LoadLead& lead, StoreWrite write, StoreCall& call);
+  void finishLoad(LoadLead& lead, StoreWrite write, StoreCall& call, TimePoint began);
+  void refreshFailed(std::string_view key);
   // Whether the key has not been changed since the load began.
   [[nodiscard]] bool isJoinable(const LoadLead& lead) const;
   void abandonLoad(const std::shared_ptr<Load>& load) noexcept override;
@@ -153,6 +162,7 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   [[noreturn]] static void throwClosed() { throw Error(StoreErrc::closed, "the store was destroyed"); }
   [[noreturn]] static void throwNotFound(std::string_view key);
   [[noreturn]] static void throwConflict(std::string_view key);
+  [[noreturn]] void throwLoadCycle(const std::vector<std::string>& path, StoreCall& call);
   [[noreturn]] void throwOverloaded(std::string_view key, StoreCall& call);
 
  private:
@@ -181,14 +191,13 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
     entry.version = Version{lastVersion_};
   }
   [[nodiscard]] EntryInfo infoOf(const CacheEntry& entry, TimePoint now) const noexcept;
-  [[nodiscard]] TimePoint endOf(Ttl ttl, TimePoint now) const noexcept {
-    return Environment::saturatingAdd(now, ttl.value_or(options_.defaultTtl));
-  }
+  [[nodiscard]] TimePoint endOf(Ttl ttl, TimePoint now) const noexcept;
   void put(CacheEntryRef entry, TimePoint now, StoreNews& news) { putAll({&entry, 1}, now, news); }
   void putAll(std::span<CacheEntryRef> entries, TimePoint now, StoreNews& news);
   void errorOf(StoreCall& call) noexcept {
     if (!std::exchange(call.failed, true)) figures_.error();
   }
+  [[nodiscard]] bool isDueForRefresh(const CacheEntry& entry, TimePoint now) const noexcept;
   void followFront() noexcept;
   [[nodiscard]] TimePoint sweepTimeFor(TimePoint expiry) const noexcept;
 
@@ -202,6 +211,8 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   mutable std::mutex mutex_;
   EntryCache cache_;
   LoadBoard loads_;
+  LoadGraph loadGraph_;   // guards itself
+  EarlyRefresh refresh_;  // so does this
   StoreFigures figures_;
   std::optional<FrontTimer> timer_;
   std::uint64_t lastVersion_ = 0;

@@ -9,6 +9,16 @@
 
 namespace lukhas::detail {
 
+inline TimePoint StoreState::endOf(Ttl ttl, TimePoint now) const noexcept {
+  Duration life = ttl.value_or(options_.defaultTtl);
+  if (options_.ttlJitter > 0 && life != Duration::max()) {
+    const double share = static_cast<double>(environment_.random() >> 11U) * 0x1p-53;  // in [0, 1)
+    const double cut = static_cast<double>(life.count()) * options_.ttlJitter * share;
+    life = std::max(life - Duration(static_cast<Duration::rep>(cut)), Duration(1));
+  }
+  return Environment::saturatingAdd(now, life);
+}
+
 inline EntryInfo StoreState::infoOf(const CacheEntry& entry, TimePoint now) const noexcept {
   const Duration written(static_cast<Duration::rep>(entry.version.value - 1));
   EntryInfo info;
