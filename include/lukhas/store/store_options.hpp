@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lukhas/async/world.hpp"
+#include "lukhas/core/json_bytes.hpp"
 #include "lukhas/core/metrics.hpp"
 #include "lukhas/core/option_check.hpp"
 #include "lukhas/store/eviction.hpp"
@@ -44,6 +45,17 @@ struct AsyncMemoryStoreOptions {
   // at once, and it outlives the store and every View. What it really takes for a block it cannot say, so a
   // block counts as what glibc's malloc would take.
   std::pmr::memory_resource* memory = nullptr;
+  // How nlohmann::json values are kept: as text, which every program can read, or as CBOR or MessagePack,
+  // which also keep binary values and infinities. What is read as JSON has to have been written as JSON.
+  JsonFormat jsonFormat = JsonFormat::text;
+  // By which share a TTL may be cut at random, so that entries that are set together do not expire together:
+  // with 0.1 one of 5 minutes is 4.5 to 5. Never longer than what was asked for. 0 (not at all) to 0.9.
+  double ttlJitter = 0;
+  // How early getOrCompute loads a value anew before it expires, once and in the background, while all get
+  // the old one (probabilistic, see detail/early_refresh.hpp): 1 is, in the mean, as long before the end as
+  // the load takes, 2 twice as long. The loader then outlives the call that gave it, so it must own what it
+  // uses. 0 (never) to 100.
+  double earlyRefresh = 0;
 
   // Throws Errc::invalid_option.
   void check() const {
@@ -62,6 +74,8 @@ struct AsyncMemoryStoreOptions {
                   {{"option", "shards"}, {"value", shards}});
     }
     requireOption(who, "maxBytes", maxBytes, shards * (std::size_t{64} << 10U), std::size_t{256} << 30U);
+    requireOption(who, "ttlJitter", ttlJitter, 0, 0.9);
+    requireOption(who, "earlyRefresh", earlyRefresh, 0, 100);
   }
 };
 
@@ -71,6 +85,8 @@ struct StoreMetrics {
   std::uint64_t evictions = 0;
   std::uint64_t expirations = 0;
   std::uint64_t corruptions = 0;
+  std::uint64_t earlyRefreshes = 0;
+  std::uint64_t failedRefreshes = 0;
   std::uint64_t totalSize = 0;
   std::uint64_t entryCount = 0;
   double avgLatencyMs = 0;
@@ -85,6 +101,8 @@ struct StoreMetrics {
     visitor(counter("expirations", expirations, "entries that were removed because their time was over"));
     visitor(
         counter("corruptions", corruptions, "entries that were removed because their checksum was wrong"));
+    visitor(counter("earlyRefreshes", earlyRefreshes, "loads in the background before an entry expired"));
+    visitor(counter("failedRefreshes", failedRefreshes, "of these, those that gave nothing in time"));
     visitor(gauge("totalSize", totalSize, "bytes that entries and bookkeeping take"));
     visitor(gauge("entryCount", entryCount, "entries, also those that expired and are not yet removed"));
     visitor(gauge("avgLatencyMs", avgLatencyMs, "mean time of a read or write in milliseconds"));

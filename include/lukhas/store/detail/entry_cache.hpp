@@ -176,10 +176,10 @@ class EntryCache {
     reserve(size() + change.newKeys);
     return true;
   }
-  // Puts them in, the last one as the most recently used; `expiresAt` is when all of them expire. Calls
+  // Puts them in, the last one as the most recently used; endOf() gives when the next of them expires. Calls
   // replaced(old) for each that goes. Precondition: makeReady() said yes, and nothing has changed since.
-  template <class Replaced>
-  void link(std::span<CacheEntryRef> fresh, TimePoint expiresAt, Replaced&& replaced) noexcept;
+  template <class EndOf, class Replaced>
+  void link(std::span<CacheEntryRef> fresh, EndOf&& endOf, Replaced&& replaced) noexcept;
 
   // The new limit holds at once for what comes in; what is above it goes by shrink().
   void resize(std::size_t maxBytes) noexcept {
