@@ -6,9 +6,13 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "lukhas/core/codec.hpp"
+#include "lukhas/core/name_list.hpp"
 #include "lukhas/store/detail/store_state.hpp"
+#include "lukhas/store/entry_info.hpp"
+#include "lukhas/store/view.hpp"
 
 namespace lukhas::detail {
 
@@ -19,6 +23,8 @@ inline constexpr bool isStoreText =
 template <class T>
 inline constexpr bool isStoreBytes =
     std::is_same_v<std::decay_t<T>, Bytes> || std::is_same_v<std::decay_t<T>, ByteView>;
+template <class T>
+inline constexpr bool isView = std::is_same_v<std::decay_t<T>, View>;
 
 // Calls use(ByteView) with the encoded value. Texts and bytes are their own encoding and are not copied.
 template <class T, class Use>
@@ -27,6 +33,8 @@ decltype(auto) withEncoded(const T& value, Use&& use) {
     return use(asBytes(std::string_view(value)));
   } else if constexpr (isStoreBytes<T>) {
     return use(ByteView(value));
+  } else if constexpr (isView<T>) {
+    return use(value.bytes());
   } else {
     static_assert(Encodable<T>,
                   "there is no lukhas::Codec for this type that encodes it: see core/codec.hpp");
@@ -40,24 +48,73 @@ template <class T>
   return withEncoded(value, [&](ByteView bytes) { return state.prepare(key, bytes, ttl); });
 }
 
-template <class T>
-[[nodiscard]] T decodeEntry(StoreState& state, const CacheEntryRef& entry, StoreCall& call) {
-  static_assert(Decodable<T>, "there is no lukhas::Codec for this type that decodes it: see core/codec.hpp");
-  try {
-    return Codec<T>::decode(entry->value());
-  } catch (...) {
-    state.countError(call);
-    throw;
+// A range of pairs (key, value).
+template <class Entries>
+[[nodiscard]] std::vector<CacheEntryRef> encodeBatch(StoreState& state, const Entries& entries, Ttl ttl) {
+  std::vector<CacheEntryRef> encoded;
+  for (const auto& [key, value] : entries) {
+    encoded.push_back(std::move(encodeWrite(state, key, value, ttl).entry));
   }
+  state.requireBatch(encoded);
+  return encoded;
 }
 
 template <class T>
+[[nodiscard]] T decodeEntry(StoreState& state, const CacheEntryRef& entry, StoreCall& call) {
+  if constexpr (isView<T>) {
+    return View(entry);
+  } else {
+    static_assert(Decodable<T>,
+                  "there is no lukhas::Codec for this type that decodes it: see core/codec.hpp");
+    try {
+      return Codec<T>::decode(entry->value());
+    } catch (...) {
+      state.countError(call);
+      throw;
+    }
+  }
+}
+
+// What is decoded by copying alone, so that it may be done under a mutex: no code of a user runs.
+template <class T>
+inline constexpr bool isCopied = std::is_same_v<T, std::string> || std::is_same_v<T, Bytes>;
+
+template <class T>
 [[nodiscard]] std::optional<T> readValue(StoreState& state, std::string_view key) {
-  StoreRead read = state.read(key);
   std::optional<T> value;
+  StoreRead read;
+  if constexpr (isCopied<T>) {
+    read = state.readWith(key, [&](const EntryCache&, const CacheEntry& entry) {
+      value.emplace(Codec<T>::decode(entry.value()));
+    });
+  } else {
+    read = state.read(key);
+  }
   if (read.entry) value.emplace(decodeEntry<T>(state, read.entry, read.call));
   state.finished(read.call);
   return value;
+}
+
+template <class T>
+[[nodiscard]] std::optional<WithMeta<T>> readWithMeta(StoreState& state, std::string_view key) {
+  StoreReadWithInfo found = state.readWithInfo(key);
+  StoreRead& read = found.read;
+  std::optional<WithMeta<T>> value;
+  if (read.entry) value.emplace(WithMeta<T>{found.info, decodeEntry<T>(state, read.entry, read.call)});
+  state.finished(read.call);
+  return value;
+}
+
+template <class T>
+[[nodiscard]] std::vector<std::optional<T>> readValues(StoreState& state, const NameList& keys) {
+  StoreBatchRead found = state.readAll(keys);
+  std::vector<std::optional<T>> values(found.entries.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const CacheEntryRef& entry = found.entries[i];
+    if (entry) values[i].emplace(decodeEntry<T>(state, entry, found.call));
+  }
+  state.finished(found.call);
+  return values;
 }
 
 // g++ 12 copies a temporary aggregate bit by bit into the frame of the coroutine that passes it on in a

@@ -8,6 +8,8 @@ namespace lukhas {
 template <class T, class Loader>
 asio::awaitable<T> AsyncMemoryStore::compute(State state, std::string key, Loader loader, Ttl ttl) {
   using Loaded = std::invoke_result_t<Loader&>;
+  // What is read as a View is loaded as whatever can be encoded.
+  using Value = std::conditional_t<detail::isView<T>, typename AwaitedValue<Loaded>::Type, T>;
   detail::StoreCall call;
   for (auto counted = detail::Counted::yes;; counted = detail::Counted::no) {
     detail::LoadStart start = state->beginLoad(key, call, counted);
@@ -29,7 +31,7 @@ asio::awaitable<T> AsyncMemoryStore::compute(State state, std::string key, Loade
       co_return found;
     }
     if (!start.lead) continue;
-    std::optional<T> value;
+    std::optional<Value> value;
     if constexpr (AwaitedValue<Loaded>::isAwaitable) {
       value.emplace(co_await loader());
     } else {
@@ -37,8 +39,13 @@ asio::awaitable<T> AsyncMemoryStore::compute(State state, std::string key, Loade
     }
     detail::StoreWrite write =
         detail::withEncoded(*value, [&](ByteView bytes) { return state->prepareLoaded(key, bytes, ttl); });
+    const detail::CacheEntryRef loaded = write.entry;
     state->finishLoad(start.lead, std::move(write), call);
-    co_return std::move(*value);
+    if constexpr (detail::isView<T>) {
+      co_return View(loaded);
+    } else {
+      co_return std::move(*value);
+    }
   }
 }
 
