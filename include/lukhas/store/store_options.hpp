@@ -37,9 +37,9 @@ struct AsyncMemoryStoreOptions {
   // order of its own, so that with more than one the entry that goes is the least recently used of its part,
   // and the largest entry is a part's share. A power of two, 1 to 64; 64 KiB of maxBytes for each.
   std::size_t shards = 1;
-  // How many bytes a second are verified in the background between start() and stop(), so that damage is found
-  // in what nobody reads: 1 MiB a second costs a thousandth of a processor, and looks at 100 MiB within two
-  // minutes. In slices ten times a second, as long as the store is not empty. 0 (not at all) to 1 GiB.
+  // How many bytes a second are verified in the background, between start() and stop(), so that damage shows
+  // in what nobody reads: 1 MiB a second looks at 100 MiB within two minutes. In slices ten times a second,
+  // as long as the store is not empty. 0 (not at all) to 1 GiB.
   std::size_t scrubBytesPerSecond = 0;
   // Where the memory comes from: entries, table and heap, and nothing else. Null: std::malloc. Threads use it
   // at once, and it outlives the store and every View. What it really takes for a block it cannot say, so a

@@ -221,7 +221,7 @@ struct EntryDamage {
     reinterpret_cast<std::byte*>(&entry)[begin + bit / 8] ^= std::byte{1} << (bit % 8);
     return true;
   }
-  // Where policyState lies, which nothing covers, where the slot, and where the count, whose damage is a leak.
+  // Where policyState lies, which nothing covers, the slot, and the count, of which damage is a leak.
   static std::size_t policyStateByte(const CacheEntry& entry) noexcept {
     return offsetOf(entry, &entry.policyState);
   }

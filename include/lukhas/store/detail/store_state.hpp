@@ -184,8 +184,8 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   [[nodiscard]] std::size_t maxBytes() const noexcept;
   // Throws Errc::invalid_option.
   void requireSize(std::size_t maxBytes) const;
-  // The new limit holds for what comes in; what is above it goes by shrinkSlice(), which says whether there is
-  // more, and by each write.
+  // The new limit holds for what comes in; what is above it goes by shrinkSlice(), which says whether more is
+  // left, and by each write.
   void resize(std::size_t maxBytes);
   [[nodiscard]] bool shrinkSlice();
 
