@@ -10,9 +10,10 @@
 
 namespace lukhas::test {
 
-struct PlainEntry : EvictionEntry {
-  PlainEntry(std::uint64_t hash, std::size_t charge) noexcept : EvictionEntry(hash, charge) {}
-  using EvictionEntry::setCharge;
+struct alignas(EvictionEntry::Link::alignment) PlainEntry : EvictionEntry {
+  // The charge is rounded up as the allocator does.
+  PlainEntry(std::uint64_t hash, std::size_t charge) noexcept
+      : EvictionEntry(static_cast<std::uint32_t>(hash), static_cast<std::uint32_t>(charge - 8)) {}
 
   bool present = false;  // for the test that owns it
 };

@@ -115,12 +115,12 @@ class AsyncMemoryStore {
   // nullopt: there is none, or it expired, or it was damaged. get<View>() neither decodes nor copies.
   template <class T>
   [[nodiscard]] asio::awaitable<std::optional<T>> get(std::string_view key) {
-    return Calls::get<T>(state_, std::string(key));
+    detail::StoreState::requireCall(key, {});
+    return Calls::get<T>(state_, detail::CallKey(key));
   }
   template <class T>
   [[nodiscard]] std::optional<T> tryGet(std::string_view key) {
-    const State state = state_;
-    return detail::readValue<T>(*state, key);
+    return detail::readValue<T>(*state_, key);  // keeps the state alive when there is an event
   }
 
   // The same, with version, age, remaining TTL and sizes of what was read.
@@ -283,6 +283,20 @@ class AsyncMemoryStore {
   }
 
   // ---- Life -----------------------------------------------------------------------------------------------
+
+  // Another limit in place of maxBytes. It holds at once for what comes in. Where it is less than what the
+  // store takes, entries go as if room was needed, in slices that let others run in between, and this waits
+  // for the last one; the store's memory only falls meanwhile. tryResize() does not wait: each later write
+  // then lets some entries more go than it needs, until the limit is reached. So too when this is cancelled.
+  // Throws Errc::invalid_option for what the option maxBytes must not be.
+  [[nodiscard]] asio::awaitable<void> resize(std::size_t maxBytes) {
+    state_->requireSize(maxBytes);
+    return Calls::resize(state_, maxBytes);
+  }
+  void tryResize(std::size_t maxBytes) {
+    state_->requireSize(maxBytes);
+    state_->resize(maxBytes);
+  }
 
   // Begins the sweeps; the store works without, and then gives back expired memory only when it is asked for
   // or needed. Both may be called at any time, and again.

@@ -9,8 +9,8 @@
 
 namespace lukhas {
 
-// One write of one entry. Every write in a store gets a greater one than all before it, also when the key was
-// removed in between. Version{} is that of a key that holds nothing.
+// One write of one entry. Every write of a key gets a greater one than all before it, also when the key was
+// removed in between, as long as the store lives. Version{} is that of a key that holds nothing.
 struct Version {
   std::uint64_t value = 0;
 
@@ -19,8 +19,8 @@ struct Version {
 
 struct EntryInfo {
   Version version;
-  // Since its value was written; touch() does not make it younger. A write that came in the same nanosecond
-  // as others counts as that much later.
+  // Since its value was written; touch() does not make it younger. Of the writes
+  // of one microsecond each counts as a microsecond later than the one before.
   Duration age{};
   Duration remainingTtl{};     // Duration::max(): it never expires
   std::size_t sizeBytes = 0;   // what it takes of the store's limit

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "lukhas/core/error.hpp"
+#include "lukhas/store/adaptive_policy.hpp"
 #include "lukhas/store/eviction_policy.hpp"
 #include "lukhas/store/lru_policy.hpp"
 
@@ -16,6 +17,7 @@ namespace lukhas {
 // A value to choose with:
 //
 //   options.eviction = lukhas::Eviction::lru();        // the default
+//   options.eviction = lukhas::Eviction::adaptive();   // withstands scans and loops: AdaptivePolicy
 //   options.eviction = lukhas::Eviction::own(factory); // an EvictionPolicy of yours
 //
 // A factory is called once for each shard while the store is constructed, with the bytes that the shard may
@@ -28,6 +30,9 @@ class Eviction {
 
   Eviction() noexcept = default;  // lru()
   [[nodiscard]] static Eviction lru() noexcept { return {}; }
+  [[nodiscard]] static Eviction adaptive() {
+    return Eviction([](std::size_t, std::uint64_t seed) { return std::make_unique<AdaptivePolicy>(seed); });
+  }
   // Throws Errc::invalid_argument when there is nothing to call.
   [[nodiscard]] static Eviction own(Factory factory) {
     if (!factory) {

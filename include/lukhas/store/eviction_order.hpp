@@ -51,8 +51,8 @@ class EvictionOrder {
   }
 
  private:
-  EvictionEntry* newest_ = nullptr;
-  EvictionEntry* oldest_ = nullptr;
+  EvictionEntry::Link newest_;
+  EvictionEntry::Link oldest_;
 };
 
 }  // namespace lukhas

@@ -364,7 +364,7 @@ class Bench {
     RC_ASSERT(info.remainingTtl == row.end - now());
     RC_ASSERT(info.valueBytes == row.value.size());
     RC_ASSERT(info.age <= now() - row.written);
-    RC_ASSERT(info.age >= now() - row.written - 10us);
+    RC_ASSERT(info.age >= now() - row.written - 1ms);
   }
   void check() {
     RC_ASSERT(lukhas::detail::StoreAccess::checkInvariants(store_));

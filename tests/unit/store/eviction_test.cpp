@@ -104,13 +104,9 @@ TEST_CASE("a factory that is empty or gives nothing is refused with its name", "
   CHECK_THROWS_AS(failing.make(1000, 1), std::runtime_error);
 }
 
-TEST_CASE("an entry keeps its charge in five bytes and leaves two to who derives", "[store][eviction]") {
-  struct Derived : EvictionEntry {
-    Derived() : EvictionEntry(1, mostCharge) {}
-    std::uint16_t keyBytes = 0;
-  };
-  CHECK(Derived().charge() == EvictionEntry::mostCharge);
-  CHECK(PlainEntry(1, 0).charge() == 0);
-  CHECK(PlainEntry(1, std::size_t{5} << 32U).charge() == std::size_t{5} << 32U);
-  CHECK(sizeof(Derived) == 40);
+TEST_CASE("an entry costs what its block takes of the allocator", "[store][eviction]") {
+  CHECK(PlainEntry(1, 160).charge() == 160);
+  CHECK(PlainEntry(1, 161).charge() == 176);
+  CHECK(PlainEntry(1, 40).charge() == 48);
+  CHECK(sizeof(EvictionEntry) == 28);
 }

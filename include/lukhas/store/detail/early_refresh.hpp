@@ -35,11 +35,11 @@ class EarlyRefresh {
 
   [[nodiscard]] bool isOn() const noexcept { return seconds_ != nullptr; }
 
-  void loaded(std::uint64_t keyHash, Duration took) noexcept {
+  void loaded(std::uint32_t keyHash, Duration took) noexcept {
     if (isOn()) place(keyHash).store(std::chrono::duration<float>(took).count(), std::memory_order_relaxed);
   }
   // Whether one read, with 64 random bits of its own, takes it for expired. Precondition: isOn().
-  [[nodiscard]] bool isDue(std::uint64_t keyHash, Duration remaining, std::uint64_t random) const noexcept {
+  [[nodiscard]] bool isDue(std::uint32_t keyHash, Duration remaining, std::uint64_t random) const noexcept {
     const double took = place(keyHash).load(std::memory_order_relaxed);
     if (took <= 0) return false;
     const double u = (static_cast<double>(random >> 11U) + 1) * 0x1p-53;
@@ -50,8 +50,8 @@ class EarlyRefresh {
   static constexpr std::size_t places = 1024;
   using Places = std::array<std::atomic<float>, places>;
 
-  [[nodiscard]] std::atomic<float>& place(std::uint64_t keyHash) const noexcept {
-    return (*seconds_)[(keyHash >> 32U) % places];  // other bits than those by which the table finds entries
+  [[nodiscard]] std::atomic<float>& place(std::uint32_t keyHash) const noexcept {
+    return (*seconds_)[(keyHash >> 16U) % places];  // other bits than those by which the table finds entries
   }
 
   double beta_;

@@ -1,6 +1,7 @@
 // LoadBoard: which keys are being loaded by getOrCompute, by whom, and who waits for it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -94,7 +95,9 @@ struct Load {
 // resumes them when it holds no mutex. Not thread-safe: the owner guards it, loads and waiters too.
 class LoadBoard {
  public:
-  explicit LoadBoard(std::size_t maxWaiters) noexcept : maxWaiters_(maxWaiters) {}
+  // `waiting` counts those who wait in the queues of all loads, also of other boards.
+  LoadBoard(std::size_t maxWaiters, std::atomic<std::size_t>& waiting) noexcept
+      : maxWaiters_(maxWaiters), waiting_(waiting) {}
 
   [[nodiscard]] std::shared_ptr<Load> find(std::string_view key) const {
     const auto found = joinable_.find(key);
@@ -165,11 +168,11 @@ class LoadBoard {
       tell(waiter, load);
       return false;
     }
-    if (waiting_ >= maxWaiters_) {
+    if (waiting_.fetch_add(1) >= maxWaiters_) {
+      --waiting_;
       waiter.turn = LoadTurn::refused;
       return false;
     }
-    ++waiting_;
     waiter.place = node.begin();
     waiter.linked = true;
     load.waiters.splice(load.waiters.end(), node);
@@ -196,7 +199,7 @@ class LoadBoard {
   }
 
   std::size_t maxWaiters_;
-  std::size_t waiting_ = 0;  // in the queues of all loads
+  std::atomic<std::size_t>& waiting_;
   std::list<std::shared_ptr<Load>> all_;
   std::map<std::string, std::shared_ptr<Load>, std::less<>> joinable_;  // those that are attached
 };

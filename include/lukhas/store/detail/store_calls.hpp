@@ -11,6 +11,7 @@
 #include <asio/awaitable.hpp>
 
 #include "lukhas/core/name_list.hpp"
+#include "lukhas/store/detail/call_key.hpp"
 #include "lukhas/store/detail/store_state.hpp"
 #include "lukhas/store/detail/store_values.hpp"
 
@@ -34,8 +35,8 @@ struct StoreCalls {
   }
 
   template <class T>
-  static asio::awaitable<std::optional<T>> get(State state, std::string key) {
-    co_return readValue<T>(*state, key);
+  static asio::awaitable<std::optional<T>> get(State state, CallKey key) {
+    co_return readValue<T>(*state, key.view());
   }
   template <class T>
   static asio::awaitable<std::optional<WithMeta<T>>> getWithMeta(State state, std::string key) {
@@ -53,6 +54,10 @@ struct StoreCalls {
   static asio::awaitable<bool> remove(State state, std::string key) { co_return state->erase(key); }
   static asio::awaitable<std::size_t> batchRemove(State state, NameList keys) {
     co_return state->eraseAll(keys);
+  }
+  static asio::awaitable<void> resize(State state, std::size_t maxBytes) {
+    state->resize(maxBytes);
+    while (state->shrinkSlice()) co_await state->environment().sleepFor(Duration::zero());
   }
   static asio::awaitable<void> clear(State state) {
     state->clear();

@@ -1,6 +1,7 @@
 // StoreNews: what a call has to report, kept until the mutex is released.
 #pragma once
 
+#include <memory_resource>
 #include <new>
 #include <string>
 #include <utility>
@@ -24,7 +25,9 @@ struct StoreSignals {
 // of a key, the event is lost.
 class StoreNews {
  public:
-  explicit StoreNews(const StoreSignals& signals) noexcept : signals_(signals) {}
+  // `memory` is where the entries come from.
+  StoreNews(const StoreSignals& signals, std::pmr::memory_resource* memory) noexcept
+      : signals_(signals), memory_(memory) {}
   StoreNews(const StoreNews&) = delete;
   StoreNews& operator=(const StoreNews&) = delete;
   ~StoreNews() {
@@ -41,10 +44,12 @@ class StoreNews {
     if (!listened(cause)) return;
     try {
       // The reference count is no part of what is const about an entry.
-      gone_.push_back({CacheEntryRef(const_cast<CacheEntry&>(entry)), cause});
+      gone_.push_back({CacheEntryRef(const_cast<CacheEntry&>(entry), memory_), cause});
     } catch (const std::bad_alloc&) {
     }
   }
+  // Whether there is anything to tell.
+  [[nodiscard]] bool empty() const noexcept { return gone_.empty() && swept_ == 0; }
   void swept(std::size_t entries) noexcept { swept_ = entries; }
 
  private:
@@ -65,6 +70,7 @@ class StoreNews {
   }
 
   const StoreSignals& signals_;
+  std::pmr::memory_resource* memory_;
   std::vector<Gone> gone_;
   std::size_t swept_ = 0;
 };

@@ -86,10 +86,21 @@ template <class T>
   }
 }
 
+// What is decoded by copying alone, so that it may be done under a mutex: no code of a user runs.
+template <class T>
+inline constexpr bool isCopied = std::is_same_v<T, std::string> || std::is_same_v<T, Bytes>;
+
 template <class T>
 [[nodiscard]] std::optional<T> readValue(StoreState& state, std::string_view key) {
-  StoreRead read = state.read(key);
   std::optional<T> value;
+  StoreRead read;
+  if constexpr (isCopied<T>) {
+    read = state.readWith(key, [&](const EntryCache&, const CacheEntry& entry) {
+      value.emplace(Codec<T>::decode(entry.value()));
+    });
+  } else {
+    read = state.read(key);
+  }
   if (read.entry) value.emplace(decodeEntry<T>(state, read.entry, read.call));
   state.finished(read.call);
   return value;

@@ -19,12 +19,14 @@ inline TimePoint StoreState::endOf(Ttl ttl, TimePoint now) const noexcept {
   return Environment::saturatingAdd(now, life);
 }
 
-inline EntryInfo StoreState::infoOf(const CacheEntry& entry, TimePoint now) const noexcept {
-  const Duration written(static_cast<Duration::rep>(entry.version.value - 1));
+inline EntryInfo StoreState::infoOf(StoreShard& shard, const CacheEntry& entry,
+                                    TimePoint now) const noexcept {
+  const std::chrono::microseconds written(entry.version().value - 1);
+  const TimePoint end = shard.cache.expiryOf(entry);
   EntryInfo info;
-  info.version = entry.version;
+  info.version = entry.version();
   info.age = std::max(now - created_ - written, Duration::zero());
-  info.remainingTtl = entry.expiresAt == TimePoint::max() ? Duration::max() : entry.expiresAt - now;
+  info.remainingTtl = end == TimePoint::max() ? Duration::max() : end - now;
   info.sizeBytes = entry.charge();
   info.valueBytes = entry.value().size();
   return info;
@@ -32,22 +34,22 @@ inline EntryInfo StoreState::infoOf(const CacheEntry& entry, TimePoint now) cons
 
 inline StoreReadWithInfo StoreState::readWithInfo(std::string_view key) {
   requireKey(key);
-  const std::uint64_t hash = cache_.hashOf(key);
+  const std::uint32_t hash = hashOf(key);
+  StoreShard& shard = shardOf(hash);
   StoreReadWithInfo found;
   StoreRead& read = found.read;
   read.call.began = environment_.now();
   {
-    StoreNews news(signals_);
-    const std::lock_guard lock(mutex_);
-    requireOpen();
-    figures_.call(read.call.began);
-    read.call.measured = figures_.isSample();
-    CacheEntry* const entry = findLive(key, hash, read.call.began, news);
-    figures_.read(entry != nullptr);
+    StoreNews news = makeNews();
+    const std::lock_guard lock(shard.mutex);
+    requireOpen(shard);
+    count(shard, read.call);
+    CacheEntry* const entry = findLive(shard, key, hash, read.call.began, news);
+    shard.figures.read(entry != nullptr);
     if (entry) {
-      cache_.touch(*entry);
-      found.info = infoOf(*entry, read.call.began);
-      read.entry = CacheEntryRef(*entry);
+      shard.cache.touch(*entry);
+      found.info = infoOf(shard, *entry, read.call.began);
+      read.entry = shard.cache.refer(*entry);
     }
   }
   if (read.entry && !verify(read.entry, read.call, Counted::yes)) read.entry = {};
@@ -56,18 +58,19 @@ inline StoreReadWithInfo StoreState::readWithInfo(std::string_view key) {
 
 inline bool StoreState::touch(std::string_view key, Ttl ttl) {
   requireCall(key, ttl);
-  StoreCall call{environment_.now()};
+  const std::uint32_t hash = hashOf(key);
+  StoreShard& shard = shardOf(hash);
+  StoreCall call{.began = environment_.now()};
   bool touched = false;
   {
-    StoreNews news(signals_);
-    const std::lock_guard lock(mutex_);
-    requireOpen();
-    figures_.call(call.began);
-    call.measured = figures_.isSample();
-    if (CacheEntry* const entry = findLive(key, cache_.hashOf(key), call.began, news)) {
-      cache_.endAt(*entry, endOf(ttl, call.began));
-      cache_.touch(*entry);
-      followFront();
+    StoreNews news = makeNews();
+    const std::lock_guard lock(shard.mutex);
+    requireOpen(shard);
+    count(shard, call);
+    if (CacheEntry* const entry = findLive(shard, key, hash, call.began, news)) {
+      shard.cache.setExpiry(*entry, endOf(ttl, call.began));
+      shard.cache.touch(*entry);
+      followFront(shard);
       touched = true;
     }
   }
@@ -75,18 +78,18 @@ inline bool StoreState::touch(std::string_view key, Ttl ttl) {
   return touched;
 }
 
-// What is replaced is looked up before, and only for those who listen: it has to be alive when they are told.
-inline void StoreState::putAll(std::span<CacheEntryRef> entries, TimePoint now, StoreNews& news) {
-  std::vector<CacheEntryRef> replaced;
-  if (news.listened(EvictionCause::replaced)) {
-    for (const CacheEntryRef& entry : entries) {
-      CacheEntry* const old = cache_.find(entry->key(), entry->keyHash);
-      if (old && old->expiresAt > now) replaced.emplace_back(*old);
-    }
+inline bool StoreState::put(StoreShard& shard, CacheEntryRef& entry, TimePoint expiresAt, TimePoint now,
+                            StoreNews& news) {
+  const std::span<CacheEntryRef> one{&entry, 1};
+  const bool fits = shard.cache.makeReady(one, now, recorder(shard, news));
+  if (fits) {
+    shard.cache.link(
+        one, [&] { return expiresAt; },
+        [&](const CacheEntry& old) { news.gone(old, EvictionCause::replaced); });
   }
-  cache_.put(entries, now, recorder(news));
-  for (const CacheEntryRef& old : replaced) news.gone(*old, EvictionCause::replaced);
-  followFront();
+  followFront(shard);
+  followScrub(shard, now);
+  return fits;
 }
 
 inline void StoreState::requireBatch(const std::vector<CacheEntryRef>& entries) {
@@ -106,27 +109,42 @@ inline void StoreState::requireBatch(const std::vector<CacheEntryRef>& entries) 
         fmt::format("\"{}\" is in the batch more than once; each key may be once", printableKey(*twice)),
         std::move(details));
   }
-  if (entries.empty() || cache_.fits(entries.size(), bytes)) return;
-  countRefusal();
-  nlohmann::json details{{"entries", entries.size()}, {"sizeBytes", bytes}, {"maximum", options_.maxBytes}};
+  std::array<std::size_t, 64> entriesOf{};
+  std::array<std::size_t, 64> bytesOf{};
+  for (const CacheEntryRef& entry : entries) {
+    ++entriesOf[shardNumber(entry->keyHash)];
+    bytesOf[shardNumber(entry->keyHash)] += entry->charge();
+  }
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    if (entriesOf[i] == 0 || shards_[i]->cache.fits(entriesOf[i], bytesOf[i])) continue;
+    countRefusal();
+    throwBatchTooLarge(entries.size(), bytes);
+  }
+}
+
+inline void StoreState::throwBatchTooLarge(std::size_t entries, std::size_t bytes) {
+  const std::size_t most = maxBytes();
+  nlohmann::json details{{"entries", entries}, {"sizeBytes", bytes}, {"maximum", most}};
   throw Error(StoreErrc::batch_too_large,
-              fmt::format("the batch of {} entries takes {} bytes; the whole store has {}", entries.size(),
-                          bytes, options_.maxBytes),
+              fmt::format("the batch of {} entries takes {} bytes; the whole store has {}{}", entries, bytes,
+                          most, shards_.size() == 1 ? "" : ", in equal shares for its shards"),
               std::move(details));
 }
 
 inline void StoreState::clear() {
   const TimePoint now = environment_.now();
-  StoreNews news(signals_);
-  const std::lock_guard lock(mutex_);
-  requireOpen();
-  (void)cache_.removeExpired(now, std::numeric_limits<std::size_t>::max(), recorder(news));
-  if (news.listened(EvictionCause::removed)) {
-    cache_.forEachOldestFirst([&](const CacheEntry& entry) { news.gone(entry, EvictionCause::removed); });
-  }
-  cache_.clear();
-  loads_.invalidateAll();
-  followFront();
+  StoreNews news = makeNews();
+  const ShardLocks locks(*this, allShards());
+  locks.each([&](StoreShard& shard) {
+    requireOpen(shard);
+    (void)shard.cache.removeExpired(now, std::numeric_limits<std::size_t>::max(), recorder(shard, news));
+    if (news.listened(EvictionCause::removed)) {
+      shard.cache.forEach([&](const CacheEntry& entry) { news.gone(entry, EvictionCause::removed); });
+    }
+    shard.cache.clear();
+    shard.loads.invalidateAll();
+    followFront(shard);
+  });
 }
 
 }  // namespace lukhas::detail
