@@ -112,8 +112,8 @@ TEST_CASE("a loader that hangs holds up nobody whose patience ends, nor who come
 
 namespace {
 
-// Keys whose loaders ask for others at random, in circles too, while some fail, callers lose their patience and
-// keys are changed.
+// Keys whose loaders ask for others at random, in circles too, while some fail, callers lose their patience
+// and keys are changed.
 struct Tangle {
   explicit Tangle(std::uint64_t seed, lukhas::AsyncMemoryStoreOptions options)
       : world({.seed = seed}), chance(seed), store(world.environment(), options) {}
