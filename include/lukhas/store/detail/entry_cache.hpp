@@ -23,15 +23,15 @@
 
 namespace lukhas::detail {
 
-// How the table links entries. Two of them a bucket, for each bucket costs eight bytes.
+// How the table links entries. Two of them a bucket, for each bucket costs six bytes.
 struct CacheEntryLinks {
-  using Bucket = CacheEntry*;
+  using Bucket = PackedPointer<CacheEntry>;
   static constexpr std::size_t elementsPerBucket = 2;
 
   static std::uint64_t hash(const CacheEntry& entry) noexcept { return entry.keyHash; }
   static CacheEntry* next(const CacheEntry& entry) noexcept { return entry.nextInBucket(); }
   static void setNext(CacheEntry& entry, CacheEntry* next) noexcept { entry.setNextInBucket(next); }
-  static CacheEntry* first(Bucket bucket) noexcept { return bucket; }
+  static CacheEntry* first(const Bucket& bucket) noexcept { return bucket; }
   // Key and value are asked of the memory together with the header, not after it.
   static void approach(const CacheEntry& entry) noexcept {
     const auto* const bytes = reinterpret_cast<const std::byte*>(&entry);
