@@ -204,7 +204,7 @@ class ExpiryHeap {
     heapify();
   }
 
-  // Calls visit(node) for each element, in no order, even where what is kept in the elements is damaged. visit
+  // Calls visit(node) for each element, in no order, even where what is kept in the elements is damaged. It
   // must not change the heap, but may destroy the elements, if forget() follows. O(n).
   template <class Visit>
   void forEach(Visit&& visit) const {

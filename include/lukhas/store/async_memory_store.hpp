@@ -23,6 +23,7 @@
 #include "lukhas/core/natural_call.hpp"
 #include "lukhas/core/signal.hpp"
 #include "lukhas/store/detail/store_calls.hpp"
+#include "lukhas/store/detail/store_loading.hpp"
 #include "lukhas/store/detail/store_state.hpp"
 #include "lukhas/store/detail/store_values.hpp"
 #include "lukhas/store/entry_info.hpp"
@@ -114,12 +115,12 @@ class AsyncMemoryStore {
   // nullopt: there is none, or it expired, or it was damaged. get<View>() neither decodes nor copies.
   template <class T>
   [[nodiscard]] asio::awaitable<std::optional<T>> get(std::string_view key) {
-    return Calls::get<T>(state_, std::string(key));
+    detail::StoreState::requireCall(key, {});
+    return Calls::get<T>(state_, detail::CallKey(key));
   }
   template <class T>
   [[nodiscard]] std::optional<T> tryGet(std::string_view key) {
-    const State state = state_;
-    return detail::readValue<T>(*state, key);
+    return detail::readValue<T>(*state_, key);  // keeps the state alive when there is an event
   }
 
   // The same, with version, age, remaining TTL and sizes of what was read.
@@ -213,17 +214,29 @@ class AsyncMemoryStore {
   //   json profile = co_await cache.getOrCompute<json>("profile:" + id, load, 1min);
   //
   // When the loader throws, its caller gets the error, and the next one in the queue runs its own loader; so
-  // too when its caller is cancelled or its coroutine destroyed. When the key is set, removed or cleared
-  // while it is loaded, those who wait get the result, but it is not stored, and who asks afterwards loads
-  // anew. A result that does not fit into the store is returned and not stored; it counts as an error.
+  // too when its caller is cancelled or its coroutine destroyed, or when its value does not encode. When the
+  // key is set, removed or cleared while it is loaded, those who wait get the result, but it is not stored,
+  // and who asks afterwards loads anew. A result that does not fit into the store is returned and not stored;
+  // it counts as an error. Its TTL counts from the end of the load.
   //
-  // A loader must not ask for the key that it loads: it would wait for itself. It is copied or moved into the
-  // call; on g++ 12 a temporary one may capture by reference only (see core/natural_call.hpp).
+  // A loader may ask for other keys. When it asks for the key that it loads, or for one whose loader waits
+  // for it in turn, that call is refused with load_cycle, which names the keys, instead of waiting for ever.
+  // The store knows a loader by the executor that its coroutines run on; what it spawns on another executor
+  // it does not know.
+  //
+  // With the option earlyRefresh, a read shortly before the end of an entry may leave its loader running in
+  // the background. A refresh that fails, or is not over when the entry expires, is counted and changes
+  // nothing.
+  //
+  // The loader is copied or moved into the call; on g++ 12 a temporary one may capture by reference only (see
+  // core/natural_call.hpp). With T = View it gives whatever can be encoded.
   template <class T, class Loader>
   [[nodiscard]] asio::awaitable<T> getOrCompute(std::string_view key, Loader&& loader, Ttl ttl = {}) {
     LUKHAS_CHECK_NATURAL_CALL(Loader);
     detail::StoreState::requireCall(key, ttl);
-    return compute<T>(state_, std::string(key), std::decay_t<Loader>(std::forward<Loader>(loader)), ttl);
+    using Loading = detail::StoreLoading<T, std::decay_t<Loader>>;
+    return Loading::compute(state_, std::string(key), std::decay_t<Loader>(std::forward<Loader>(loader)),
+                            ttl);
   }
 
   // Reads, lets `change(T&)` change the value, and stores it, as one step: nobody's write in between is lost.
@@ -308,8 +321,6 @@ class AsyncMemoryStore {
                   "co_await expression; give the value a name before the call");
   }
 
-  template <class T, class Loader>
-  static asio::awaitable<T> compute(State state, std::string key, Loader loader, Ttl ttl);
   template <class T, class Change>
   static asio::awaitable<T> runUpdate(State state, std::string key, Change change, Ttl ttl);
 

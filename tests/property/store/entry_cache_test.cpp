@@ -64,7 +64,8 @@ class Bench {
           evictedWell_ && cause == EvictionCause::size && reference_.erase(std::string(victim.key())) == 1;
     };
     RC_ASSERT(cache_.makeReady({&entry, 1}, TimePoint(), gone));
-    cache_.link({&entry, 1}, TimePoint(std::chrono::seconds(100 + i % 50)), ignore);
+    cache_.link(
+        {&entry, 1}, [i] { return TimePoint(std::chrono::seconds(100 + i % 50)); }, ignore);
     reference_.insert_or_assign(key, valueBytes);
     RC_ASSERT(evictedWell_);
     RC_ASSERT(cache_.bytes() <= cache_.maxBytes());
@@ -109,7 +110,7 @@ TEST_CASE("whatever fits by its figures can be put in over anything", "[store]")
       return entry;
     };
     const auto nobody = [](const CacheEntry&, EvictionCause) noexcept {};
-    const TimePoint end(std::chrono::seconds(100));
+    const auto end = [] { return TimePoint(std::chrono::seconds(100)); };
     for (int i = 0; i < present; ++i) {
       CacheEntryRef entry = make(i, 10);
       RC_ASSERT(cache.makeReady({&entry, 1}, TimePoint(), nobody));

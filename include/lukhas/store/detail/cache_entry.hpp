@@ -221,9 +221,12 @@ struct EntryDamage {
     reinterpret_cast<std::byte*>(&entry)[begin + bit / 8] ^= std::byte{1} << (bit % 8);
     return true;
   }
-  // Where policyState lies, which nothing covers, and where the slot.
+  // Where policyState lies, which nothing covers, the slot, and the count, of which damage is a leak.
   static std::size_t policyStateByte(const CacheEntry& entry) noexcept {
     return offsetOf(entry, &entry.policyState);
+  }
+  static std::size_t referencesByte(const CacheEntry& entry) noexcept {
+    return offsetOf(entry, &entry.references_);
   }
   static std::size_t slotByte(const CacheEntry& entry) noexcept { return offsetOf(entry, &entry.heapSlot); }
 

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <iterator>
 #include <list>
@@ -11,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "lukhas/async/suspension.hpp"
 #include "lukhas/store/detail/cache_entry.hpp"
@@ -46,7 +48,7 @@ class LoadLead {
   }
 
   explicit operator bool() const noexcept { return load_ != nullptr; }
-  [[nodiscard]] Load& load() const noexcept { return *load_; }
+  [[nodiscard]] const std::shared_ptr<Load>& load() const noexcept { return load_; }
   // The duty is done.
   void fulfil() noexcept { load_.reset(); }
 
@@ -84,6 +86,9 @@ struct Load {
   CacheEntryRef entry;
   LoadWaiters waiters;
   std::list<std::shared_ptr<Load>>::iterator place;
+  // Of LoadGraph, under its mutex: the loads that this one's loader has asked for, and its last search.
+  std::vector<Load*> inside;
+  std::uint64_t round = 0;
 };
 
 // The loads that later callers join. Nothing here resumes anybody: the waiters are handed to the owner, who

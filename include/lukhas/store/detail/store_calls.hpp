@@ -11,6 +11,7 @@
 #include <asio/awaitable.hpp>
 
 #include "lukhas/core/name_list.hpp"
+#include "lukhas/store/detail/call_key.hpp"
 #include "lukhas/store/detail/store_state.hpp"
 #include "lukhas/store/detail/store_values.hpp"
 
@@ -34,8 +35,8 @@ struct StoreCalls {
   }
 
   template <class T>
-  static asio::awaitable<std::optional<T>> get(State state, std::string key) {
-    co_return readValue<T>(*state, key);
+  static asio::awaitable<std::optional<T>> get(State state, CallKey key) {
+    co_return readValue<T>(*state, key.view());
   }
   template <class T>
   static asio::awaitable<std::optional<WithMeta<T>>> getWithMeta(State state, std::string key) {

@@ -62,6 +62,9 @@ class StoreFigures {
   void hit() noexcept { hits_.fetch_add(1, std::memory_order_relaxed); }
   // The same under the mutex, where it costs less.
   void hitInside() noexcept { ++hitsInside_; }
+  // A getOrCompute has begun to load in the background; that came to nothing.
+  void refreshBegan() noexcept { ++earlyRefreshes_; }
+  void refreshFailed() noexcept { ++failedRefreshes_; }
   // What was found is damaged.
   void foundDamaged() noexcept {
     ++misses_;
@@ -90,6 +93,8 @@ class StoreFigures {
     evictions_ += other.evictions_;
     expirations_ += other.expirations_;
     corruptions_ += other.corruptions_;
+    earlyRefreshes_ += other.earlyRefreshes_;
+    failedRefreshes_ += other.failedRefreshes_;
     calls_ += other.calls_;
     errors_ += other.errors_;
     latency_.merge(other.latency_);
@@ -104,6 +109,8 @@ class StoreFigures {
     metrics.evictions = evictions_;
     metrics.expirations = expirations_;
     metrics.corruptions = corruptions_;
+    metrics.earlyRefreshes = earlyRefreshes_;
+    metrics.failedRefreshes = failedRefreshes_;
     metrics.avgLatencyMs = toMilliseconds(latency_.mean());
     metrics.p99LatencyMs = toMilliseconds(latency_.percentile(99));
     metrics.errorRate = calls_ == 0 ? 0 : static_cast<double>(errors_) / static_cast<double>(calls_);
@@ -168,6 +175,8 @@ class StoreFigures {
   std::uint64_t evictions_ = 0;
   std::uint64_t expirations_ = 0;
   std::uint64_t corruptions_ = 0;
+  std::uint64_t earlyRefreshes_ = 0;
+  std::uint64_t failedRefreshes_ = 0;
   std::uint64_t calls_ = 0;
   std::uint64_t errors_ = 0;
   LatencyHistogram latency_;

@@ -21,6 +21,8 @@
 #include "lukhas/core/error.hpp"
 #include "lukhas/core/health.hpp"
 #include "lukhas/core/name_list.hpp"
+#include "lukhas/store/detail/early_refresh.hpp"
+#include "lukhas/store/detail/load_trace.hpp"
 #include "lukhas/store/detail/store_news.hpp"
 #include "lukhas/store/detail/store_shard.hpp"
 #include "lukhas/store/entry_info.hpp"
@@ -84,11 +86,13 @@ struct StoreBatchRead {
   StoreCall call;
 };
 
-// How a getOrCompute begins: with the entry, with the duty to load it, or with a load to wait for.
+// How a getOrCompute begins: with the entry, with the duty to load it, or with a load to wait for. With entry
+// and duty the entry is good, and to be loaded anew in the background.
 struct LoadStart {
   CacheEntryRef entry;
   LoadLead lead;
   std::shared_ptr<Load> other;
+  TimePoint refreshUntil{};
 };
 
 enum class Counted { no, yes };
@@ -147,8 +151,12 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
 
   // `counted`: it is the call's first look.
   [[nodiscard]] LoadStart beginLoad(std::string_view key, StoreCall& call, Counted counted);
+  // For a call from inside a loader: throws load_cycle when it would wait for itself, and else fills `stay`.
+  void enterLoad(std::string_view key, const std::shared_ptr<const LoadTrace>& outer, const LoadStart& start,
+                 StoreCall& call, std::optional<LoadStay>& stay);
   // Stores what was loaded, when it fits and the key was not changed meanwhile, and gives it to all who wait.
-  void finishLoad(LoadLead& lead, StoreWrite write, StoreCall& call);
+  void finishLoad(LoadLead& lead, StoreWrite write, StoreCall& call, TimePoint began);
+  void refreshFailed(std::string_view key);
   // Whether the key has not been changed since the load began.
   [[nodiscard]] bool isJoinable(const LoadLead& lead) const;
   void abandonLoad(const std::shared_ptr<Load>& load) noexcept override;
@@ -176,8 +184,8 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   [[nodiscard]] std::size_t maxBytes() const noexcept;
   // Throws Errc::invalid_option.
   void requireSize(std::size_t maxBytes) const;
-  // The new limit holds for what comes in; what is above it goes by shrinkSlice(), which says whether there is
-  // more, and by each write.
+  // The new limit holds for what comes in; what is above it goes by shrinkSlice(), which says whether more is
+  // left, and by each write.
   void resize(std::size_t maxBytes);
   [[nodiscard]] bool shrinkSlice();
 
@@ -191,6 +199,7 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   [[noreturn]] static void throwClosed() { throw Error(StoreErrc::closed, "the store was destroyed"); }
   [[noreturn]] static void throwNotFound(std::string_view key);
   [[noreturn]] static void throwConflict(std::string_view key);
+  [[noreturn]] void throwLoadCycle(const std::vector<std::string>& path, StoreCall& call);
   [[noreturn]] void throwOverloaded(std::string_view key, StoreCall& call);
 
  private:
@@ -266,9 +275,7 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
     shard.stamp(entry, now - created_);
   }
   [[nodiscard]] EntryInfo infoOf(StoreShard& shard, const CacheEntry& entry, TimePoint now) const noexcept;
-  [[nodiscard]] TimePoint endOf(Ttl ttl, TimePoint now) const noexcept {
-    return Environment::saturatingAdd(now, ttl.value_or(options_.defaultTtl));
-  }
+  [[nodiscard]] TimePoint endOf(Ttl ttl, TimePoint now) const noexcept;
   // False when there is no room, and then nothing has changed but that others may have been evicted. Else the
   // reference is the store's.
   [[nodiscard]] bool put(StoreShard& shard, CacheEntryRef& entry, TimePoint expiresAt, TimePoint now,
@@ -278,6 +285,7 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   }
   void followFront(StoreShard& shard) const noexcept;
   [[nodiscard]] TimePoint sweepTimeFor(const StoreShard& shard, TimePoint expiry) const noexcept;
+  [[nodiscard]] bool isDueForRefresh(std::uint32_t hash, TimePoint end, TimePoint now) const noexcept;
 
   void sweepSlice(StoreShard& shard);
   void followScrub(StoreShard& shard, TimePoint now) const noexcept;
@@ -289,6 +297,8 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   TimePoint created_;
   StoreSignals signals_;
   std::atomic<std::size_t> waiting_ = 0;  // for loads, in all shards
+  LoadGraph loadGraph_;                   // guards itself
+  EarlyRefresh refresh_;                  // so does this
   std::vector<std::unique_ptr<StoreShard>> shards_;
   unsigned shardShift_;
 };
@@ -300,3 +310,4 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
 #include "lukhas/store/impl/store_scrub.hpp"
 #include "lukhas/store/impl/store_state.hpp"
 #include "lukhas/store/impl/store_sweep.hpp"
+#include "lukhas/store/impl/store_writes.hpp"

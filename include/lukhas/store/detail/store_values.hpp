@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -21,20 +22,26 @@ inline constexpr bool isStoreText =
     std::is_same_v<std::decay_t<T>, std::string> || std::is_same_v<std::decay_t<T>, std::string_view> ||
     std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>;
 template <class T>
-inline constexpr bool isStoreBytes =
-    std::is_same_v<std::decay_t<T>, Bytes> || std::is_same_v<std::decay_t<T>, ByteView>;
+inline constexpr bool isStoreBytes = std::is_same_v<T, Bytes>;
+template <class Element, std::size_t extent>
+inline constexpr bool isStoreBytes<std::span<Element, extent>> = isByteLike<std::remove_cv_t<Element>>;
+template <class T>
+inline constexpr bool isJson = std::is_same_v<std::decay_t<T>, nlohmann::json>;
 template <class T>
 inline constexpr bool isView = std::is_same_v<std::decay_t<T>, View>;
 
 // Calls use(ByteView) with the encoded value. Texts and bytes are their own encoding and are not copied.
 template <class T, class Use>
-decltype(auto) withEncoded(const T& value, Use&& use) {
+decltype(auto) withEncoded(const StoreState& state, const T& value, Use&& use) {
   if constexpr (isStoreText<T>) {
     return use(asBytes(std::string_view(value)));
   } else if constexpr (isStoreBytes<T>) {
-    return use(ByteView(value));
+    return use(std::as_bytes(std::span(value)));
   } else if constexpr (isView<T>) {
     return use(value.bytes());
+  } else if constexpr (isJson<T>) {
+    const Bytes bytes = Codec<nlohmann::json>::encode(value, state.options().jsonFormat);
+    return use(ByteView(bytes));
   } else {
     static_assert(Encodable<T>,
                   "there is no lukhas::Codec for this type that encodes it: see core/codec.hpp");
@@ -45,7 +52,7 @@ decltype(auto) withEncoded(const T& value, Use&& use) {
 
 template <class T>
 [[nodiscard]] StoreWrite encodeWrite(StoreState& state, std::string_view key, const T& value, Ttl ttl) {
-  return withEncoded(value, [&](ByteView bytes) { return state.prepare(key, bytes, ttl); });
+  return withEncoded(state, value, [&](ByteView bytes) { return state.prepare(key, bytes, ttl); });
 }
 
 // A range of pairs (key, value).
@@ -67,7 +74,11 @@ template <class T>
     static_assert(Decodable<T>,
                   "there is no lukhas::Codec for this type that decodes it: see core/codec.hpp");
     try {
-      return Codec<T>::decode(entry->value());
+      if constexpr (isJson<T>) {
+        return Codec<T>::decode(entry->value(), state.options().jsonFormat);
+      } else {
+        return Codec<T>::decode(entry->value());
+      }
     } catch (...) {
       state.countError(call);
       throw;

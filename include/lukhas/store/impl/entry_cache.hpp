@@ -80,14 +80,14 @@ inline void EntryCache::reserve(std::size_t entries) {
 }
 
 // Allocates nothing: room was reserved, and no erase of one entry gives back what the next push needs.
-template <class Replaced>
-void EntryCache::link(std::span<CacheEntryRef> fresh, TimePoint expiresAt, Replaced&& replaced) noexcept {
+template <class EndOf, class Replaced>
+void EntryCache::link(std::span<CacheEntryRef> fresh, EndOf&& endOf, Replaced&& replaced) noexcept {
   for (CacheEntryRef& ref : fresh) {
     CacheEntry& entry = *ref.release();
     blockBytes_ += entry.charge();
     if (auto* const old = static_cast<CacheEntry*>(entry.older.get())) {
       replaced(*old);
-      heap_.replace(*old, entry, expiresAt);
+      heap_.replace(*old, entry, endOf());
       table_.replace(*old, entry);
       if (own_) {
         own_->replaced(*old, entry);
@@ -98,7 +98,7 @@ void EntryCache::link(std::span<CacheEntryRef> fresh, TimePoint expiresAt, Repla
       blockBytes_ -= old->charge();
       CacheEntryRef::drop(old, memory_);
     } else {
-      heap_.push(entry, expiresAt);
+      heap_.push(entry, endOf());
       table_.insert(entry);
       own_ ? own_->added(entry) : lru_.added(entry);
     }

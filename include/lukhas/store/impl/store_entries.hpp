@@ -9,6 +9,16 @@
 
 namespace lukhas::detail {
 
+inline TimePoint StoreState::endOf(Ttl ttl, TimePoint now) const noexcept {
+  Duration life = ttl.value_or(options_.defaultTtl);
+  if (options_.ttlJitter > 0 && life != Duration::max()) {
+    const double share = static_cast<double>(environment_.random() >> 11U) * 0x1p-53;  // in [0, 1)
+    const double cut = static_cast<double>(life.count()) * options_.ttlJitter * share;
+    life = std::max(life - Duration(static_cast<Duration::rep>(cut)), Duration(1));
+  }
+  return Environment::saturatingAdd(now, life);
+}
+
 inline EntryInfo StoreState::infoOf(StoreShard& shard, const CacheEntry& entry,
                                     TimePoint now) const noexcept {
   const std::chrono::microseconds written(entry.version().value - 1);
@@ -73,7 +83,9 @@ inline bool StoreState::put(StoreShard& shard, CacheEntryRef& entry, TimePoint e
   const std::span<CacheEntryRef> one{&entry, 1};
   const bool fits = shard.cache.makeReady(one, now, recorder(shard, news));
   if (fits) {
-    shard.cache.link(one, expiresAt, [&](const CacheEntry& old) { news.gone(old, EvictionCause::replaced); });
+    shard.cache.link(
+        one, [&] { return expiresAt; },
+        [&](const CacheEntry& old) { news.gone(old, EvictionCause::replaced); });
   }
   followFront(shard);
   followScrub(shard, now);

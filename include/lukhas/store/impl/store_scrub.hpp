@@ -15,7 +15,8 @@ inline constexpr std::size_t scrubSliceBytes = std::size_t{256} << 10U;
 inline constexpr std::size_t scrubSliceEntries = 64;
 
 inline void StoreState::followScrub(StoreShard& shard, TimePoint now) const noexcept {
-  if (!shard.scrubTimer || !shard.started || shard.closed || shard.scrubDue || shard.cache.size() == 0) return;
+  if (!shard.scrubTimer || !shard.started || shard.closed || shard.scrubDue || shard.cache.size() == 0)
+    return;
   shard.scrubDue = Environment::saturatingAdd(now, scrubInterval);
   shard.scrubTimer->follow(shard.scrubDue);
 }
