@@ -71,6 +71,8 @@ std::vector<std::uint32_t> makeZipf(std::size_t count) {
 // The keys in the order of the accesses, again and again.
 class Accesses {
  public:
+  Accesses() { (void)keys(), (void)order(); }  // not within what is measured
+
   const std::string& next() noexcept {
     if (++at_ == order().size()) at_ = 0;
     return keys()[order()[at_]];

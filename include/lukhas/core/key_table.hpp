@@ -33,6 +33,7 @@ struct KeyHookLinks {
   static Node* next(const Node& node) noexcept { return static_cast<Node*>(hook(node).nextInBucket); }
   static void setNext(Node& node, Node* next) noexcept { static_cast<KeyHook&>(node).nextInBucket = next; }
   static Node* first(Bucket bucket) noexcept { return static_cast<Node*>(bucket); }
+  static void approach(const Node&) noexcept {}  // it will be looked at, and perhaps is what is looked for
 
  private:
   static const KeyHook& hook(const Node& node) noexcept { return node; }
@@ -99,6 +100,7 @@ class KeyTable {
     const std::size_t index = indexOf(hash);
     Node* before = nullptr;
     for (Node* node = first(index); node; before = node, node = Links::next(*node)) {
+      Links::approach(*node);
       if (Links::hash(*node) != hash || node->key() != key) continue;
       if (before) {
         Links::setNext(*before, Links::next(*node));

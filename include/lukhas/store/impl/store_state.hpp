@@ -152,6 +152,7 @@ StoreRead StoreState::readWith(std::string_view key, Use&& use) {
     count(shard, read.call, exact);
     CacheEntry* const entry = findLive(shard, key, hash, moment, news);
     shard.figures.read(entry != nullptr);
+    if (entry) EntryCache::approachNeighbours(*entry);
     if (entry && entry->value().size() > smallValue) {
       shard.cache.touch(*entry);
       read.entry = shard.cache.refer(*entry);
