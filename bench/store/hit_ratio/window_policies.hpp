@@ -109,7 +109,7 @@ class Adaptive {
       return true;
     }
     if (policy_.size() == capacity_) {
-      auto& victim = static_cast<Entry&>(*policy_.victim(1));
+      auto& victim = static_cast<Entry&>(*policy_.victim(entry.charge()));
       victim.held = false;
       policy_.removed(victim);
     }

@@ -76,7 +76,9 @@ class ShadowContest {
   void saw(std::uint32_t hash, std::size_t charge, bool hit, std::size_t capacity,
            const FrequencySketch& sketch) noexcept {
     if (slots_ == 0 || levelOf(hash) < rate_) return;
-    const double miniature = capacity > 0 ? share_ * static_cast<double>(capacity) + 0.5 : most;
+    // to the nearest entry, not down: half an entry is much of a small miniature
+    const double miniature =
+        capacity > 0 ? share_ * static_cast<double>(capacity) + static_cast<double>(charge) / 2 : most;
     const auto weight =
         static_cast<std::uint32_t>(std::min<std::size_t>(charge, std::numeric_limits<std::uint32_t>::max()));
     for (std::size_t i = 0; i < shadows_.size(); ++i) {
