@@ -23,7 +23,7 @@ using lukhas::detail::StoreAccess;
 
 namespace {
 
-constexpr std::size_t mebibyte = 1 << 20;
+constexpr std::size_t policyStoreBytes = 1 << 20;
 
 struct Evicting {
   lukhas::Simulation world;
@@ -35,7 +35,7 @@ struct Evicting {
 
   explicit Evicting(Eviction eviction, std::size_t shards = 1)
       : store(world.environment(),
-              {.maxBytes = mebibyte, .eviction = std::move(eviction), .shards = shards}) {}
+              {.maxBytes = policyStoreBytes, .eviction = std::move(eviction), .shards = shards}) {}
   ~Evicting() { CHECK(StoreAccess::checkInvariants(store)); }
 
   // As a cache is used: what is not there is put in.
@@ -43,7 +43,7 @@ struct Evicting {
     const std::string name = fmt::format("k{}", key);
     if (store.tryGet<std::string>(name)) return true;
     store.trySet(name, std::string(bytes, 'x'));
-    REQUIRE(store.getMetrics().totalSize <= mebibyte);
+    REQUIRE(store.getMetrics().totalSize <= policyStoreBytes);
     return false;
   }
   // The share of hits in the second half of the rounds over a loop.
@@ -58,7 +58,7 @@ struct Evicting {
 };
 
 // Who came first goes first.
-class Fifo final : public EvictionPolicy {
+class FifoPolicy final : public EvictionPolicy {
  public:
   void added(EvictionEntry& entry) noexcept override { order_.addNewest(entry); }
   void used(EvictionEntry&) noexcept override {}
@@ -105,8 +105,8 @@ TEST_CASE("a store with the adaptive policy keeps to its limit with values of an
     adaptive.access(key, (state >> 50U) % 64 == 0 ? 20000 : (state >> 33U) % 600);
   }
   CHECK_FALSE(adaptive.evicted.empty());
-  adaptive.store.trySet("large", std::string(mebibyte * 3 / 4, 'x'));  // most others go for it
-  CHECK(adaptive.store.getMetrics().totalSize <= mebibyte);
+  adaptive.store.trySet("large", std::string(policyStoreBytes * 3 / 4, 'x'));  // most others go for it
+  CHECK(adaptive.store.getMetrics().totalSize <= policyStoreBytes);
   CHECK(StoreAccess::checkInvariants(adaptive.store));
   adaptive.store.tryClear();
   CHECK(adaptive.store.getMetrics().totalSize == 0);
@@ -128,7 +128,7 @@ TEST_CASE("a new value of a key does not make the adaptive policy forget it", "[
 }
 
 TEST_CASE("a store evicts by a user's own policy", "[store][eviction]") {
-  Evicting fifo(evictionBy<Fifo>());
+  Evicting fifo(evictionBy<FifoPolicy>());
   for (std::size_t i = 0; i < 1500; ++i) {
     fifo.access(i, 1000);
     if (i < 900) fifo.access(0, 1000);  // of no use to it
@@ -145,10 +145,10 @@ TEST_CASE("each shard has a policy of its own", "[store][eviction]") {
   const Evicting sharded(Eviction::own([&](std::size_t capacityBytes, std::uint64_t seed) {
                            capacities.push_back(capacityBytes);
                            seeds.push_back(seed);
-                           return std::make_unique<Fifo>();
+                           return std::make_unique<FifoPolicy>();
                          }),
                          4);
-  CHECK(capacities == std::vector<std::size_t>(4, mebibyte / 4));
+  CHECK(capacities == std::vector<std::size_t>(4, policyStoreBytes / 4));
   REQUIRE(seeds.size() == 4);
   for (std::size_t i = 1; i < 4; ++i) CHECK(seeds[i] != seeds[0]);
 }
