@@ -1,7 +1,9 @@
 // Hit ratios of eviction policies, in %:
 //   hit_ratio_bench [FILE:SIZE,SIZE...]...     one key a line; without files, loads that are made up
+//   hit_ratio_bench --cost                     what the policies cost: ns an access, bytes an entry
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <exception>
@@ -100,6 +102,39 @@ std::vector<Load> loopOf1011() {
   return {{numbered("loop", writer.take()), {256, 512, 768}}};
 }
 
+std::vector<Load> twiceAndNeverAgain() {
+  Writer writer(1);
+  writer.twice(100, 100000);
+  return {{numbered("twice", writer.take()), {200, 1000, 5000}}};
+}
+
+template <class Policy>
+double nanosecondsOf(const Trace& trace, Policy&& policy) {
+  for (const Key key : trace.keys) policy.access(key);  // to fill it
+  const auto begin = std::chrono::steady_clock::now();
+  for (const Key key : trace.keys) policy.access(key);
+  const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - begin;
+  return took.count() / static_cast<double>(trace.keys.size());
+}
+
+// Keys in a Zipf distribution, of which a fifth fits.
+void printCosts() {
+  std::printf(
+      "| entries | LRU ns | S3-FIFO ns | W-TinyLFU 1 %% ns | adaptive ns | adaptive bytes an entry |\n");
+  std::printf("| --- | --- | --- | --- | --- | --- |\n");
+  for (const std::size_t size : {64U, 256U, 2048U, 16384U, 100000U, 1000000U}) {
+    Writer writer(1);
+    writer.zipf(5 * size, 0.9, std::max<std::size_t>(1000000, 8 * size));
+    const Trace trace = numbered("zipf", writer.take());
+    const std::size_t keys = trace.distinct;
+    Adaptive adaptive(size, keys);
+    const double ns = nanosecondsOf(trace, adaptive);
+    std::printf("| %zu | %.0f | %.0f | %.0f | %.0f | %.1f |\n", size, nanosecondsOf(trace, Lru(size, keys)),
+                nanosecondsOf(trace, S3Fifo(size, keys)), nanosecondsOf(trace, WTinyLfu(size, keys, 0.01)),
+                ns, static_cast<double>(adaptive.memoryBytes()) / static_cast<double>(size));
+  }
+}
+
 Load readLoad(const std::string& argument) {
   const std::size_t colon = argument.rfind(':');
   if (colon == std::string::npos) throw std::runtime_error("no sizes given: " + argument);
@@ -112,6 +147,10 @@ Load readLoad(const std::string& argument) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  if (argc > 1 && std::string_view(argv[1]) == "--cost") {
+    printCosts();
+    return 0;
+  }
   std::vector<Load> given;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
@@ -122,8 +161,10 @@ int main(int argc, char** argv) try {
     return 0;
   }
   printTable("A loop over 1,011 keys", loopOf1011());
+  printTable("Each key twice shortly after another and never again", twiceAndNeverAgain());
   printTable("Loads by which the policy was tuned", scaled(tuningTraces()));
   printTable("Loads held out", scaled(heldOutTraces()));
+  printTable("Loads held out since the policy is in the library", scaled(newlyHeldOutTraces()));
   return 0;
 } catch (const std::exception& e) {
   std::fprintf(stderr, "hit_ratio_bench: %s\n", e.what());

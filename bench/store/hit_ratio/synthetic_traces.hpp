@@ -152,7 +152,7 @@ using Families = std::vector<std::pair<std::string, std::function<void(Writer&)>
 }
 
 // By these, with other seeds, and by the given traces, windows and constants were chosen.
-[[nodiscard]] inline std::vector<Trace> tuningTraces() {
+[[nodiscard]] inline std::vector<Trace> tuningTraces(std::uint64_t seed = 1000) {
   const auto part = [](Writer& w, const std::function<void()>& write) {
     write();
     return w.take();
@@ -246,11 +246,11 @@ using Families = std::vector<std::pair<std::string, std::function<void(Writer&)>
          w.join(300, 3000, 300, 7000);
        }},
   };
-  return written(families, 1000);
+  return written(families, seed);
 }
 
 // Written after the policy was done, and not used to change it.
-[[nodiscard]] inline std::vector<Trace> heldOutTraces() {
+[[nodiscard]] inline std::vector<Trace> heldOutTraces(std::uint64_t seed = 2000) {
   const Families families = {
       {"tree",
        [](Writer& w) {  // root, inner node, leaf; the leaves that are asked for drift
@@ -316,7 +316,91 @@ using Families = std::vector<std::pair<std::string, std::function<void(Writer&)>
       {"zipf, 10x larger", [](Writer& w) { w.zipf(80000, 0.9, 300000); }},
       {"recency, larger", [](Writer& w) { w.recency(1500, 1.5, 0.1, 150000); }},
   };
-  return written(families, 2000);
+  return written(families, seed);
+}
+
+// Written before the policy moved into the library and was tuned again, and not used to change it.
+[[nodiscard]] inline std::vector<Trace> newlyHeldOutTraces(std::uint64_t seed = 3000) {
+  const Families families = {
+      {"sessions",
+       [](Writer& w) {  // some are open at a time; each goes over its own keys in turns of chance, then ends
+         std::vector<std::uint64_t> open(40);
+         for (std::uint64_t& session : open) session = w.freshKeys();
+         for (std::size_t i = 0; i < 40000; ++i) {
+           std::uint64_t& session = open[w.below(open.size())];
+           if (w.below(120) == 0) session = w.freshKeys();
+           w.put(session + std::min(w.below(25), w.below(25)));
+         }
+       }},
+      {"agents",
+       [](Writer& w) {  // each reads a shared prompt, then its own contexts over and over, one more each turn
+         const std::vector<double> sums = Writer::zipfSums(500, 1.0);
+         while (w.size() < 40000) {
+           const std::uint64_t own = w.freshKeys();
+           const std::size_t turns = 2 + w.below(30);
+           for (std::size_t turn = 1; turn <= turns; ++turn) {
+             w.put(w.rank(sums));
+             for (std::size_t i = 0; i < turn; ++i) w.put(own + i);
+           }
+         }
+       }},
+      {"batch by night",
+       [](Writer& w) {  // a day of Zipf whose keys drift, then the same reading of all, day after day
+         const std::vector<double> sums = Writer::zipfSums(2500, 1.0);
+         for (std::size_t day = 0; day < 6; ++day) {
+           for (std::size_t i = 0; i < 6000; ++i) w.put((w.rank(sums) + day * 40) % 2500);
+           for (std::size_t i = 0; i < 2500; ++i) w.put(i);
+         }
+       }},
+      {"three visits",
+       [](Writer& w) {  // each key comes back after a moment and after long, and then never
+         for (std::size_t i = 0; i < 14000; ++i) {
+           w.put(5000 + i);
+           if (i >= 20) w.put(5000 + i - 20);
+           if (i >= 900) w.put(5000 + i - 900);
+         }
+       }},
+      {"even phases",
+       [](Writer& w) {  // phases that LRU and a small window hit nearly alike, each with keys of its own
+         for (int phase = 0; phase < 5; ++phase) {
+           w.zipf(900, 0.6, 4000);
+           w.recency(250, 1.8, 0.2, 4000);
+         }
+       }},
+      {"loop at the edge",
+       [](Writer& w) {  // loops a little longer and a little shorter than one another
+         for (std::size_t round = 0; round < 12; ++round) w.loopAt(1000000, 850 + 60 * (round % 6), 3400);
+       }},
+      {"stack of frames",
+       [](Writer& w) {  // calls and returns
+         std::size_t depth = 500;
+         for (std::size_t i = 0; i < 40000; ++i) {
+           const std::size_t run = 1 + w.below(30);
+           const bool up = w.below(2) == 0 || depth < 40;
+           for (std::size_t j = 0; j < run; ++j) w.put(up ? ++depth : --depth);
+           i += run;
+         }
+       }},
+      {"zipf of loops",
+       [](Writer& w) {  // tables of many sizes, each read from one end to the other
+         const std::vector<double> sums = Writer::zipfSums(60, 0.9);
+         while (w.size() < 40000) {
+           const std::size_t table = w.rank(sums);
+           w.loopAt((table + 1) * 100000, 20 + table * 37 % 400, 20 + table * 37 % 400);
+         }
+       }},
+      {"new and popular",
+       [](Writer& w) {  // the younger a key is, the more it is asked for; a few stay popular for ever
+         for (std::size_t i = 0; i < 40000; ++i) {
+           const double far = 60 / (w.uniform() + 0.002) - 60;
+           w.put(w.below(4) == 0
+                     ? w.below(150)
+                     : 100000 + i / 3 - std::min<std::size_t>(i / 3, static_cast<std::size_t>(far)));
+         }
+       }},
+      {"recency, ten times", [](Writer& w) { w.recency(900, 1.1, 0.08, 250000); }},
+  };
+  return written(families, seed);
 }
 
 }  // namespace hit_ratio

@@ -7,7 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "store/hit_ratio/adaptive_policy.hpp"
+#include "lukhas/store/adaptive_policy.hpp"
+#include "store/hit_ratio/segmented_order.hpp"
 #include "store/hit_ratio/trace.hpp"
 
 namespace hit_ratio {
@@ -92,26 +93,42 @@ class ClimbingWTinyLfu {
   std::size_t accesses_ = 0;
 };
 
+// The library's.
 class Adaptive {
  public:
-  Adaptive(std::size_t capacity, std::size_t keys)
-      : capacity_(capacity), entries_(numberedEntries(keys)), policy_(capacity, capacity, 42) {}
+  Adaptive(std::size_t capacity, std::size_t keys, std::uint64_t seed = 42)
+      : capacity_(capacity), policy_(seed) {
+    entries_.reserve(keys);
+    for (const NumberedEntry& numbered : numberedEntries(keys)) entries_.emplace_back(numbered.keyHash);
+  }
 
   bool access(Key key) {
-    NumberedEntry& entry = entries_[key];
-    if (entry.segment != Segment::none) {
+    Entry& entry = entries_[key];
+    if (entry.held) {
       policy_.used(entry);
       return true;
     }
-    if (policy_.size() == capacity_) policy_.removed(*policy_.victim(1));
+    if (policy_.size() == capacity_) {
+      auto& victim = static_cast<Entry&>(*policy_.victim(entry.charge()));
+      victim.held = false;
+      policy_.removed(victim);
+    }
+    policy_.reserve(policy_.size() + 1);
     policy_.added(entry);
+    entry.held = true;
     return false;
   }
+  [[nodiscard]] std::size_t memoryBytes() const { return policy_.memoryBytes(); }
 
  private:
+  struct alignas(16) Entry : lukhas::EvictionEntry {
+    explicit Entry(std::uint64_t hash) : EvictionEntry(static_cast<std::uint32_t>(hash), 32) {}
+    bool held = false;
+  };
+
   std::size_t capacity_;
-  std::vector<NumberedEntry> entries_;
-  AdaptivePolicy<NumberedEntry> policy_;
+  std::vector<Entry> entries_;
+  lukhas::AdaptivePolicy policy_;
 };
 
 }  // namespace hit_ratio

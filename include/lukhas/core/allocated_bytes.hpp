@@ -23,6 +23,18 @@ inline constexpr std::size_t blockHeaderBytes = 16;
   return bytes + 4 * blockHeaderBytes + (bytes < mayBeMapped ? 0 : page);
 }
 
+// What a small block comes to on glibc, where all blocks are multiples of 16 bytes with 8 bytes in front:
+// exact but for a remainder of 16 bytes that is now and then too small to be split off. From 64 KiB on it is
+// allocationBound. For accounts that are to depend on the sizes alone.
+[[nodiscard]] constexpr std::size_t expectedAllocation(std::size_t bytes) noexcept {
+  constexpr std::size_t unit = 16;
+  constexpr std::size_t least = 32;
+  if (bytes == 0) return 0;
+  if (bytes >= std::size_t{64} << 10U) return allocationBound(bytes);
+  const std::size_t rounded = (bytes + 8 + unit - 1) / unit * unit;
+  return rounded < least ? least : rounded;
+}
+
 // What a block from std::malloc(asked) takes: as the allocator says, or the bound where it does not say.
 [[nodiscard]] inline std::size_t allocatedBytes([[maybe_unused]] void* block,
                                                 [[maybe_unused]] std::size_t asked) noexcept {

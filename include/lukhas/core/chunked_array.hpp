@@ -1,11 +1,11 @@
 // ChunkedArray: an array that grows and shrinks at its end, and whose elements never move.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <memory_resource>
 #include <new>
 #include <type_traits>
 
@@ -33,7 +33,8 @@ class ChunkedArray {
  public:
   static constexpr std::size_t firstChunk = 64;
 
-  ChunkedArray() = default;
+  // Null: operator new and delete. The resource outlives the array.
+  explicit ChunkedArray(std::pmr::memory_resource* memory = nullptr) noexcept : memory_(memory) {}
   ChunkedArray(const ChunkedArray&) = delete;
   ChunkedArray& operator=(const ChunkedArray&) = delete;
   ~ChunkedArray() { shrinkTo(0); }
@@ -47,10 +48,11 @@ class ChunkedArray {
 
   [[nodiscard]] std::size_t capacity() const noexcept { return capacityOf(chunkCount_); }
   // What it takes of the allocator, at most: see allocationBound.
-  [[nodiscard]] std::size_t memoryBytes() const noexcept { return bytesOf(chunkCount_); }
+  [[nodiscard]] std::size_t memoryBytes() const noexcept { return memoryBytes_; }
   // What memoryBytes() is when reserve(elements) has been called.
   [[nodiscard]] std::size_t memoryBytesFor(std::size_t elements) const noexcept {
-    return bytesOf(std::max(chunkCount_, chunksFor(elements)));
+    const std::size_t chunks = chunksFor(elements);
+    return chunks <= chunkCount_ ? memoryBytes_ : bytesOf(chunks);
   }
   // What memoryBytes() is at most after shrinkTo(elements), and is with room for so many and no more.
   [[nodiscard]] static constexpr std::size_t memoryBound(std::size_t elements) noexcept {
@@ -59,14 +61,22 @@ class ChunkedArray {
 
   // Room for so many elements in all. Throws std::bad_alloc, and then what was there is as it was.
   void reserve(std::size_t elements) {
-    for (const std::size_t needed = chunksFor(elements); chunkCount_ < needed; ++chunkCount_) {
-      chunks_[chunkCount_] = static_cast<T*>(::operator new(chunkBytes(chunkCount_)));
+    for (const std::size_t needed = chunksFor(elements); chunkCount_ < needed;) {
+      const std::size_t bytes = chunkBytes(chunkCount_);
+      chunks_[chunkCount_] = static_cast<T*>(memory_ ? memory_->allocate(bytes) : ::operator new(bytes));
+      memoryBytes_ = bytesOf(++chunkCount_);
     }
   }
   // Gives back the chunks that so many elements do not need.
   void shrinkTo(std::size_t elements) noexcept {
     for (const std::size_t needed = chunksFor(elements); chunkCount_ > needed;) {
-      ::operator delete(chunks_[--chunkCount_]);
+      T* const chunk = chunks_[--chunkCount_];
+      if (memory_) {
+        memory_->deallocate(chunk, chunkBytes(chunkCount_));
+      } else {
+        ::operator delete(chunk);
+      }
+      memoryBytes_ = bytesOf(chunkCount_);
     }
   }
 
@@ -89,8 +99,10 @@ class ChunkedArray {
     return bytes;
   }
 
+  std::pmr::memory_resource* memory_;
   std::array<T*, mostChunks> chunks_{};
   std::size_t chunkCount_ = 0;
+  std::size_t memoryBytes_ = 0;
 };
 
 }  // namespace lukhas

@@ -6,41 +6,38 @@
 #include <concepts>
 #include <cstddef>
 #include <cstring>
-#include <ranges>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <utility>
 
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "lukhas/core/bytes.hpp"
-#include "lukhas/core/error.hpp"
+#include "lukhas/core/decode_failed.hpp"
+#include "lukhas/core/json_bytes.hpp"
+#include "lukhas/core/plain_struct.hpp"
 
 namespace lukhas {
 
 // Values are kept and sent as bytes; the codec of a type is where the two meet.
 //
-//   nlohmann::json              as text
+//   nlohmann::json              as text; as CBOR or MessagePack where a component has an option for it
 //   std::string, Bytes          as they are
-//   std::string_view, ByteView  as they are; to write only, for what would a view that was read refer to?
+//   std::string_view, spans of  as they are; to write only, for what would a view that was read refer to?
+//   bytes or characters
 //   trivially copyable structs  as they lie in memory, padding included: for one program on one machine,
-//                               not for storage that outlives it, and not for a struct that holds a pointer
+//                               not for storage that outlives it, and not for a struct that holds a pointer.
+//                               What is known to hold one is refused: see PlainStruct
 //
-// A type of your own takes a dozen lines:
+// A type of your own takes ten lines:
 //
 //   template <>
 //   struct lukhas::Codec<Session> {
-//     static lukhas::Bytes encode(const Session& session) {
-//       nlohmann::json json;
-//       json["user"] = session.user;
-//       return lukhas::Codec<nlohmann::json>::encode(json);
-//     }
+//     static lukhas::Bytes encode(const Session& session) { return lukhas::toBytes(session.user); }
 //     static Session decode(lukhas::ByteView bytes) {
-//       const nlohmann::json json = lukhas::Codec<nlohmann::json>::decode(bytes);
-//       if (!json.contains("user") || !json["user"].is_string()) throwDecodeFailed("Session", bytes.size());
-//       return Session{json["user"]};
+//       if (bytes.empty()) lukhas::throwDecodeFailed("Session", bytes.size());
+//       return Session{std::string(lukhas::asText(bytes))};
 //     }
 //   };
 //
@@ -48,15 +45,6 @@ namespace lukhas {
 // details {type, size}; no error ever quotes the bytes, for they are the user's.
 template <class T>
 struct Codec;
-
-// For the decode of a type of your own.
-[[noreturn]] inline void throwDecodeFailed(std::string_view type, std::size_t size) {
-  nlohmann::json details;
-  details["type"] = type;
-  details["size"] = size;
-  throw Error(Errc::decode_failed, fmt::format("{} bytes do not decode as {}", size, type),
-              std::move(details));
-}
 
 namespace detail {
 
@@ -70,36 +58,21 @@ constexpr std::string_view typeName() noexcept {
   return signature.substr(first, signature.find_first_of(";]", first) - first);
 }
 
-// What may be kept as it lies in memory. Pointers and views (the borrowed ranges) would keep an address.
 template <class T>
-concept PlainStruct = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> &&
-                      !std::is_member_pointer_v<T> && !std::is_null_pointer_v<T> && !std::is_array_v<T> &&
-                      !std::ranges::borrowed_range<T> && std::is_same_v<T, std::remove_cv_t<T>>;
+inline constexpr bool isByteLike =
+    std::is_same_v<T, std::byte> || std::is_same_v<T, char> || std::is_same_v<T, unsigned char>;
 
 }  // namespace detail
 
+// Errors: see core/json_bytes.hpp.
 template <>
 struct Codec<nlohmann::json> {
-  // NaN and infinities have no JSON form and become null. Text that is not UTF-8 has none either and is
-  // refused: Errc::invalid_argument.
-  [[nodiscard]] static Bytes encode(const nlohmann::json& value) { return toBytes(encodeText(value)); }
-
-  [[nodiscard]] static std::string encodeText(const nlohmann::json& value) {
-    try {
-      return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::strict);
-    } catch (const nlohmann::json::exception&) {  // its text quotes a byte of the value: not passed on
-      nlohmann::json details;
-      details["argument"] = "json";
-      throw Error(Errc::invalid_argument, "the JSON value holds a string that is not UTF-8",
-                  std::move(details));
-    }
+  [[nodiscard]] static Bytes encode(const nlohmann::json& value, JsonFormat format = JsonFormat::text) {
+    return jsonBytes(value, format);
   }
-
-  [[nodiscard]] static nlohmann::json decode(ByteView bytes) {
-    const std::string_view text = asText(bytes);
-    nlohmann::json value = nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
-    if (value.is_discarded()) throwDecodeFailed("JSON", bytes.size());
-    return value;
+  [[nodiscard]] static std::string encodeText(const nlohmann::json& value) { return jsonText(value); }
+  [[nodiscard]] static nlohmann::json decode(ByteView bytes, JsonFormat format = JsonFormat::text) {
+    return jsonFrom(bytes, format);
   }
 };
 
@@ -120,12 +93,16 @@ struct Codec<Bytes> {
   [[nodiscard]] static Bytes decode(ByteView bytes) { return {bytes.begin(), bytes.end()}; }
 };
 
-template <>
-struct Codec<ByteView> {
-  [[nodiscard]] static Bytes encode(ByteView value) { return {value.begin(), value.end()}; }
+template <class Element, std::size_t extent>
+requires detail::isByteLike<std::remove_cv_t<Element>>
+struct Codec<std::span<Element, extent>> {
+  [[nodiscard]] static Bytes encode(std::span<Element, extent> value) {
+    const ByteView view = std::as_bytes(value);
+    return {view.begin(), view.end()};
+  }
 };
 
-template <detail::PlainStruct T>
+template <PlainStruct T>
 struct Codec<T> {
   [[nodiscard]] static Bytes encode(const T& value) {
     const ByteView view = std::as_bytes(std::span(&value, 1));
@@ -133,6 +110,9 @@ struct Codec<T> {
   }
   [[nodiscard]] static T decode(ByteView bytes) {
     if (bytes.size() != sizeof(T)) throwDecodeFailed(detail::typeName<T>(), bytes.size());
+    if constexpr (std::is_same_v<T, bool>) {  // any other byte would be no bool
+      if (bytes[0] > std::byte{1}) throwDecodeFailed("bool", bytes.size());
+    }
     std::array<std::byte, sizeof(T)> copy;
     std::memcpy(copy.data(), bytes.data(), sizeof(T));
     return std::bit_cast<T>(copy);

@@ -3,9 +3,9 @@
 
 #include <bit>
 #include <cassert>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <memory_resource>
 #include <string_view>
 
 #include "lukhas/core/chunked_array.hpp"
@@ -24,9 +24,23 @@ struct KeyHook {
   KeyHook* nextInBucket = nullptr;
 };
 
+// How a table reads and links elements that derive from KeyHook.
 template <class Node>
-concept KeyedNode = std::derived_from<Node, KeyHook> && requires(const Node& node) {
-  { node.key() } -> std::convertible_to<std::string_view>;
+struct KeyHookLinks {
+  using Bucket = KeyHook*;                             // the first one's
+  static constexpr std::size_t elementsPerBucket = 1;  // how full the table becomes
+
+  static std::uint64_t hash(const Node& node) noexcept { return hook(node).keyHash; }
+  static Node* next(const Node& node) noexcept { return static_cast<Node*>(hook(node).nextInBucket); }
+  static void setNext(Node& node, Node* next) noexcept { static_cast<KeyHook&>(node).nextInBucket = next; }
+  static Node* first(Bucket bucket) noexcept { return static_cast<Node*>(bucket); }
+  // It will be looked at, and perhaps is what is looked for: the key is mostly in its second line.
+  static void approach(const Node& node) noexcept {
+    prefetch(reinterpret_cast<const char*>(&hook(node)) + cacheLineBytes);
+  }
+
+ private:
+  static const KeyHook& hook(const Node& node) noexcept { return node; }
 };
 
 // An intrusive hash table by linear hashing (Litwin, "Linear hashing: a new tool for file and table
@@ -50,12 +64,16 @@ concept KeyedNode = std::derived_from<Node, KeyHook> && requires(const Node& nod
 // Costs. find, insert, erase, replace: O(1) expected, and O(1) in the worst case but for the length of a
 // bucket. The order of the elements means nothing, so nothing walks through them but checks.
 //
+// Elements that keep hash and link in a form of their own give Links with the members of KeyHookLinks; those
+// that find out that a link is damaged give null for it, and the table goes on without what lies behind.
+//
 // Lifetime. The table neither owns its elements nor touches them when it is destroyed. Not thread-safe: the
 // component that owns it guards it.
-template <class Node>
+template <class Node, class Links = KeyHookLinks<Node>>
 class KeyTable {
  public:
-  KeyTable() = default;
+  // Null: operator new and delete. The resource outlives the table.
+  explicit KeyTable(std::pmr::memory_resource* memory = nullptr) noexcept : buckets_(memory) {}
   KeyTable(const KeyTable&) = delete;
   KeyTable& operator=(const KeyTable&) = delete;
 
@@ -64,68 +82,94 @@ class KeyTable {
   [[nodiscard]] std::size_t memoryBytes() const noexcept { return buckets_.memoryBytes(); }
   // What memoryBytes() is when reserve(elements) has been called.
   [[nodiscard]] std::size_t memoryBytesFor(std::size_t elements) const noexcept {
-    return buckets_.memoryBytesFor(elements);
+    return buckets_.memoryBytesFor(bucketsFor(elements));
   }
   // The most that memoryBytes() can be with so many elements in it, whatever was in it before; with none,
   // after release().
   [[nodiscard]] static constexpr std::size_t memoryBound(std::size_t elements) noexcept {
-    return Buckets::memoryBound(elements * 2);
+    return Buckets::memoryBound(bucketsFor(elements * 2));
   }
 
   // Null when there is none.
   [[nodiscard]] Node* find(std::string_view key, std::uint64_t hash) const noexcept {
-    static_assert(KeyedNode<Node>);
     if (size_ == 0) return nullptr;
-    for (KeyHook* hook = bucket(indexOf(hash)); hook; hook = hook->nextInBucket) {
-      prefetch(reinterpret_cast<const char*>(hook) + cacheLineBytes);  // the key is mostly there
-      if (hook->keyHash != hash) continue;
-      if (Node* const node = static_cast<Node*>(hook); node->key() == key) return node;
+    for (Node* node = first(indexOf(hash)); node; node = Links::next(*node)) {
+      Links::approach(*node);
+      if (Links::hash(*node) == hash && node->key() == key) return node;
     }
     return nullptr;
   }
-
+  // As find, and makes what it found the first of its bucket: what is asked for often is found at once.
+  [[nodiscard]] Node* findAndPromote(std::string_view key, std::uint64_t hash) noexcept {
+    if (size_ == 0) return nullptr;
+    const std::size_t index = indexOf(hash);
+    Node* before = nullptr;
+    for (Node* node = first(index); node; before = node, node = Links::next(*node)) {
+      Links::approach(*node);
+      if (Links::hash(*node) != hash || node->key() != key) continue;
+      if (before) {
+        Links::setNext(*before, Links::next(*node));
+        Links::setNext(*node, first(index));
+        buckets_[index] = node;
+      }
+      return node;
+    }
+    return nullptr;
+  }
+  // Whether the element is in the table.
+  [[nodiscard]] bool contains(const Node& node) const noexcept {
+    if (size_ == 0) return false;
+    for (const Node* at = first(indexOf(Links::hash(node))); at; at = Links::next(*at)) {
+      if (at == &node) return true;
+    }
+    return false;
+  }
   // To be called before an element with that hash is looked for or erased, the first long before and the
   // second some time after it: the bucket is fetched, and what it begins with.
   void prefetchBucket(std::uint64_t hash) const noexcept {
-    if (size_ > 0) prefetch(&bucket(indexOf(hash)));
+    if (size_ > 0) prefetch(&buckets_[indexOf(hash)]);
   }
   void prefetchElement(std::uint64_t hash) const noexcept {
-    if (size_ > 0) prefetch(bucket(indexOf(hash)));
+    if (size_ > 0) prefetch(first(indexOf(hash)));
   }
 
   // Room for so many elements in all: that many inserts do not allocate. Throws std::bad_alloc, and then
   // nothing has changed.
-  void reserve(std::size_t elements) { buckets_.reserve(elements); }
+  void reserve(std::size_t elements) { buckets_.reserve(bucketsFor(elements)); }
 
   // Precondition: room was reserved, and no element has its key.
   void insert(Node& node) noexcept {
-    assert(buckets_.capacity() > size_);
+    assert(buckets_.capacity() >= bucketsFor(size_ + 1));
     if (bucketCount_ == 0) {
       bucketCount_ = smallest;
-      for (std::size_t i = 0; i < smallest; ++i) bucket(i) = nullptr;
+      for (std::size_t i = 0; i < smallest; ++i) buckets_[i] = nullptr;
     }
-    if (++size_ > bucketCount_) split();
-    KeyHook& hook = node;
-    KeyHook*& head = bucket(indexOf(hook.keyHash));
-    hook.nextInBucket = head;
-    head = &hook;
+    if (++size_ > bucketCount_ * Links::elementsPerBucket) split();
+    const std::size_t index = indexOf(Links::hash(node));
+    Links::setNext(node, first(index));
+    buckets_[index] = &node;
   }
 
-  // Precondition: the element is in the table.
-  void erase(Node& node) noexcept {
-    KeyHook** const link = linkOf(node);
-    *link = (*link)->nextInBucket;
+  // Precondition: the element is in the table. False, and nothing has changed, when it cannot be found there
+  // because a link is damaged.
+  bool erase(Node& node) noexcept {
+    if (!setLinkTo(node, Links::next(node))) return false;
     --size_;
-    while (bucketCount_ > smallest && bucketCount_ > size_ * 2) merge();  // at most twice
+    while (bucketCount_ > smallest && bucketCount_ > bucketsFor(size_ * 2)) merge();  // at most twice
     buckets_.shrinkTo(bucketCount_);
+    return true;
   }
 
   // `fresh`, which is in no table, takes the place of `old`, which has the same key.
   void replace(Node& old, Node& fresh) noexcept {
-    KeyHook& hook = fresh;
-    KeyHook** const link = linkOf(old);
-    hook.nextInBucket = (*link)->nextInBucket;
-    *link = &hook;
+    Links::setNext(fresh, Links::next(old));
+    setLinkTo(old, &fresh);
+  }
+
+  // Forgets all elements and keeps the memory. O(n).
+  void forget() noexcept {
+    for (std::size_t i = 0; i < bucketCount_; ++i) buckets_[i] = nullptr;
+    size_ = 0;
   }
 
   // Forgets all elements and gives the memory back.
@@ -139,10 +183,10 @@ class KeyTable {
   template <class Visit>
   void forEach(Visit&& visit) const {
     for (std::size_t i = 0; i < bucketCount_; ++i) {
-      for (KeyHook* hook = bucket(i); hook;) {
-        KeyHook* const next = hook->nextInBucket;
-        visit(*static_cast<Node*>(hook));
-        hook = next;
+      for (Node* node = first(i); node;) {
+        Node* const next = Links::next(*node);
+        visit(*node);
+        node = next;
       }
     }
   }
@@ -151,8 +195,8 @@ class KeyTable {
   [[nodiscard]] bool checkInvariants() const noexcept {
     std::size_t seen = 0;
     for (std::size_t i = 0; i < bucketCount_; ++i) {
-      for (const KeyHook* hook = bucket(i); hook; hook = hook->nextInBucket) {
-        if (indexOf(hook->keyHash) != i) return false;
+      for (const Node* node = first(i); node; node = Links::next(*node)) {
+        if (indexOf(Links::hash(*node)) != i) return false;
         ++seen;
       }
     }
@@ -160,45 +204,70 @@ class KeyTable {
   }
 
  private:
-  using Buckets = ChunkedArray<KeyHook*>;
+  using Buckets = ChunkedArray<typename Links::Bucket>;
   static constexpr std::size_t smallest = Buckets::firstChunk;
 
-  [[nodiscard]] KeyHook*& bucket(std::size_t index) const noexcept { return buckets_[index]; }
+  static constexpr std::size_t bucketsFor(std::size_t elements) noexcept {
+    return (elements + Links::elementsPerBucket - 1) / Links::elementsPerBucket;
+  }
+  [[nodiscard]] Node* first(std::size_t index) const noexcept { return Links::first(buckets_[index]); }
   [[nodiscard]] std::size_t indexOf(std::uint64_t hash) const noexcept {
     const std::size_t mask = std::bit_ceil(bucketCount_) - 1;
     const std::size_t index = hash & mask;
     return index < bucketCount_ ? index : index & (mask >> 1U);
   }
-  [[nodiscard]] KeyHook** linkOf(const Node& node) const noexcept {
-    const KeyHook& hook = node;
-    KeyHook** link = &bucket(indexOf(hook.keyHash));
-    while (*link != &hook) link = &(*link)->nextInBucket;
-    return link;
+  // Lets what leads to `node` lead to `next`.
+  bool setLinkTo(const Node& node, Node* next) noexcept {
+    const std::size_t index = indexOf(Links::hash(node));
+    Node* before = first(index);
+    if (before == &node) {
+      buckets_[index] = next;
+      return true;
+    }
+    for (Node* after = before; before; before = after) {
+      after = Links::next(*before);
+      if (after != &node) continue;
+      Links::setNext(*before, next);
+      return true;
+    }
+    return false;
   }
 
   // Bucket b takes over, from the bucket that had its place, the elements that now belong to b.
   void split() noexcept {
     const std::size_t added = bucketCount_++;
-    KeyHook** from = &bucket(added ^ std::bit_floor(added));
-    KeyHook** to = &bucket(added);
-    *to = nullptr;
-    while (*from) {
-      KeyHook* const hook = *from;
-      if (indexOf(hook->keyHash) != added) {
-        from = &hook->nextInBucket;
-        continue;
+    const std::size_t from = added ^ std::bit_floor(added);
+    Node* node = first(from);
+    Node* lastKept = nullptr;
+    Node* lastMoved = nullptr;
+    buckets_[added] = nullptr;
+    while (node) {
+      Node* const next = Links::next(*node);
+      const bool moves = indexOf(Links::hash(*node)) == added;
+      Node*& last = moves ? lastMoved : lastKept;
+      if (!last) {
+        buckets_[moves ? added : from] = node;
+      } else if (Links::next(*last) != node) {
+        Links::setNext(*last, node);
       }
-      *from = hook->nextInBucket;
-      hook->nextInBucket = nullptr;
-      *to = hook;
-      to = &hook->nextInBucket;
+      last = node;
+      node = next;
     }
+    if (!lastKept) buckets_[from] = nullptr;
+    if (lastKept) Links::setNext(*lastKept, nullptr);
+    if (lastMoved) Links::setNext(*lastMoved, nullptr);
   }
   void merge() noexcept {
     const std::size_t removed = --bucketCount_;
-    KeyHook** end = &bucket(removed ^ std::bit_floor(removed));
-    while (*end) end = &(*end)->nextInBucket;
-    *end = bucket(removed);
+    const std::size_t into = removed ^ std::bit_floor(removed);
+    Node* const moved = first(removed);
+    Node* last = first(into);
+    if (!last) {
+      buckets_[into] = moved;
+      return;
+    }
+    while (Node* const next = Links::next(*last)) last = next;
+    Links::setNext(*last, moved);
   }
 
   Buckets buckets_;

@@ -15,6 +15,8 @@ enum class StoreErrc {
   conflict,         // update() met a newer version on every attempt. details: key, attempts
   closed,           // the store was destroyed
   overloaded,       // maxWaiters callers wait for loaders already. details: key, maximum
+  duplicate_key,    // a batch to set has a key more than once. details: key
+  load_cycle,       // a loader asked for what waits for it. details: key, path (keys)
 };
 
 constexpr const char* errorCategoryName(StoreErrc) noexcept { return "lukhas.store"; }
@@ -30,6 +32,8 @@ constexpr const char* describeError(StoreErrc code) noexcept {
     case StoreErrc::conflict: return "the entry was changed by others on every attempt";
     case StoreErrc::closed: return "the store was destroyed";
     case StoreErrc::overloaded: return "too many callers wait for loaders";
+    case StoreErrc::duplicate_key: return "a key is in the batch more than once";
+    case StoreErrc::load_cycle: return "a loader asked for what waits for it";
   }
   return "unknown error";
 }

@@ -33,6 +33,8 @@ void showValue(const Wave& wave, std::ostream& out) {
   out << (wave.in ? "in " : "out ") << wave.first << " +" << wave.count << " of " << wave.value;
 }
 
+void ignore(const CacheEntry&) noexcept {}
+
 rc::Gen<Wave> anyWave() {
   const auto below = [](int end) { return rc::gen::resize(100, rc::gen::inRange(0, end)); };
   return rc::gen::build<Wave>(
@@ -56,12 +58,14 @@ class Bench {
     const std::string key = keyOf(i);
     const lukhas::Bytes value(static_cast<std::size_t>(valueBytes), std::byte{7});
     CacheEntryRef entry = CacheEntry::make(key, cache_.hashOf(key), value);
-    entry->expiresAt = TimePoint(std::chrono::seconds(100 + i % 50));
     if (!cache_.fits(1, entry->charge())) return;
-    cache_.put({&entry, 1}, TimePoint(), [this](const CacheEntry& gone, EvictionCause cause) noexcept {
+    const auto gone = [this](const CacheEntry& victim, EvictionCause cause) noexcept {
       evictedWell_ =
-          evictedWell_ && cause == EvictionCause::size && reference_.erase(std::string(gone.key())) == 1;
-    });
+          evictedWell_ && cause == EvictionCause::size && reference_.erase(std::string(victim.key())) == 1;
+    };
+    RC_ASSERT(cache_.makeReady({&entry, 1}, TimePoint(), gone));
+    cache_.link(
+        {&entry, 1}, [i] { return TimePoint(std::chrono::seconds(100 + i % 50)); }, ignore);
     reference_.insert_or_assign(key, valueBytes);
     RC_ASSERT(evictedWell_);
     RC_ASSERT(cache_.bytes() <= cache_.maxBytes());
@@ -103,13 +107,14 @@ TEST_CASE("whatever fits by its figures can be put in over anything", "[store]")
       const std::string key = std::to_string(i);
       const lukhas::Bytes value(static_cast<std::size_t>(bytes), std::byte{7});
       CacheEntryRef entry = CacheEntry::make(key, cache.hashOf(key), value);
-      entry->expiresAt = TimePoint(std::chrono::seconds(100));
       return entry;
     };
-    const auto ignore = [](const CacheEntry&, EvictionCause) noexcept {};
+    const auto nobody = [](const CacheEntry&, EvictionCause) noexcept {};
+    const auto end = [] { return TimePoint(std::chrono::seconds(100)); };
     for (int i = 0; i < present; ++i) {
       CacheEntryRef entry = make(i, 10);
-      cache.put({&entry, 1}, TimePoint(), ignore);
+      RC_ASSERT(cache.makeReady({&entry, 1}, TimePoint(), nobody));
+      cache.link({&entry, 1}, end, ignore);
     }
     std::vector<CacheEntryRef> batch;
     std::size_t bytes = 0;
@@ -119,8 +124,9 @@ TEST_CASE("whatever fits by its figures can be put in over anything", "[store]")
     }
     const bool fits = cache.fits(batch.size(), bytes);
     RC_CLASSIFY(fits);
+    RC_ASSERT(cache.makeReady(batch, TimePoint(), nobody) == fits);
     if (!fits) return;
-    cache.put(batch, TimePoint(), ignore);
+    cache.link(batch, end, ignore);
     RC_ASSERT(cache.checkInvariants());
     for (int i = first; i < first + count; ++i) {
       const std::string key = std::to_string(i);

@@ -40,8 +40,11 @@ struct Loading {
     return std::chrono::milliseconds(below(static_cast<std::size_t>(most)));
   }
 
-  asio::awaitable<int> load(std::size_t key) {
+  // `asked`: when its caller did. A loader begins a step later than the question, so that a change in between
+  // has overtaken it already.
+  asio::awaitable<int> load(std::size_t key, int asked) {
     const Environment env = world.environment();
+    if (lastChange[key] > asked) ++overtaken[key];
     const int stamp = ++clock;
     ++loading[key];
     // One load at a time for each key, but for those that were overtaken by a change.
@@ -58,7 +61,8 @@ struct Loading {
 
   asio::awaitable<void> ask(std::size_t key) {
     const int changed = lastChange[key];
-    auto loader = [this, key]() -> asio::awaitable<int> { return load(key); };
+    const int asked = ++clock;
+    auto loader = [this, key, asked]() -> asio::awaitable<int> { return load(key, asked); };
     const int value = co_await store->getOrCompute<int>("k" + std::to_string(key), loader, 30ms);
     if (value < changed) ++stale;  // older than a change that was over before the question
     ++answered;

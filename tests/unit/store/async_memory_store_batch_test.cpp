@@ -127,12 +127,15 @@ TEST_CASE("a large batch of tiny entries replaces itself", "[store]") {
   CHECK(test.store.getMetrics().evictions == 0);
 }
 
-TEST_CASE("of a key that is twice in a batch the last value stays", "[store]") {
+TEST_CASE("a batch with a key twice is refused and changes nothing", "[store]") {
   Test test;
-  CHECK(test.set({{"a", "1"}, {"b", "2"}, {"a", "3"}, {"a", "4"}}) == std::error_code());
-  CHECK(test.text("a") == "4");
-  CHECK(test.text("b") == "2");
-  CHECK(test.store.getMetrics().entryCount == 2);
+  test.set({{"a", "old"}});
+  CHECK(test.set({{"a", "1"}, {"b", "2"}, {"a", "3"}}) == StoreErrc::duplicate_key);
+  CHECK(test.text("a") == "old");
+  CHECK(test.text("b") == "-");
+  CHECK(test.store.getMetrics().entryCount == 1);
+  CHECK_THROWS_AS(test.store.tryBatchSet(Batch{{"c", "1"}, {"c", "1"}}), lukhas::Error);
+  CHECK(test.text("c") == "-");
 }
 
 TEST_CASE("the entries of a batch are used in their order", "[store]") {

@@ -2,6 +2,7 @@
 #include "lukhas/store/async_memory_store.hpp"
 
 #include <atomic>
+#include <memory_resource>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -11,6 +12,7 @@
 
 #include "lukhas/store/detail/store_access.hpp"
 #include "support/catch.hpp"
+#include "support/deep.hpp"
 
 using namespace std::chrono_literals;
 using lukhas::AsyncMemoryStore;
@@ -32,6 +34,27 @@ void spawn(asio::io_context& io, std::atomic<int>& failures, Body& body, int num
     if (error) ++failures;
   });
 }
+
+// What is asked for and not given back.
+class CountedMemory final : public std::pmr::memory_resource {
+ public:
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+ private:
+  void* do_allocate(std::size_t bytes, std::size_t) override {
+    bytes_ += bytes;
+    return ::operator new(bytes);
+  }
+  void do_deallocate(void* block, std::size_t bytes, std::size_t) override {
+    bytes_ -= bytes;
+    ::operator delete(block);
+  }
+  [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override {
+    return this == &other;
+  }
+
+  std::atomic<std::size_t> bytes_ = 0;
+};
 
 std::string keyOf(int number) { return "k" + std::to_string(number % 17); }
 
@@ -126,4 +149,52 @@ TEST_CASE("one loader at a time runs in several threads", "[store]") {
   CHECK(together == 0);
   CHECK(answered == 800);
   CHECK(lukhas::detail::StoreAccess::loads(store) == 0);
+}
+
+TEST_CASE("mixes of reads and writes from four threads leave exact accounts and no memory", "[store]") {
+  const auto calls = static_cast<int>(test::runs(20'000, 1'000'000));
+  for (const std::size_t shards : {1U, 4U}) {
+    for (const int writesInTen : {1, 5}) {
+      CountedMemory memory;
+      {
+        asio::io_context io;
+        AsyncMemoryStore store(Environment(io.get_executor()),
+                               {.maxBytes = 1 << 20, .shards = shards, .memory = &memory});
+        std::atomic<std::uint64_t> found = 0;
+        std::atomic<std::uint64_t> missed = 0;
+        std::atomic<int> wrong = 0;
+        std::vector<std::thread> threads;
+        for (int thread = 0; thread < threadCount; ++thread) {
+          threads.emplace_back([&, thread] {
+            lukhas::SplitMix chance(static_cast<std::uint64_t>(thread));
+            for (int i = 0; i < calls; ++i) {
+              const std::uint64_t number = chance.below(6000);
+              const std::string key = "session:" + std::to_string(number);
+              if (chance.below(10) < static_cast<std::uint64_t>(writesInTen)) {
+                store.trySet(key, std::string(number % 300, static_cast<char>('a' + number % 26)));
+              } else if (const std::optional<std::string> read = store.tryGet<std::string>(key)) {
+                ++found;
+                if (*read != std::string(number % 300, static_cast<char>('a' + number % 26))) ++wrong;
+              } else {
+                ++missed;
+              }
+            }
+          });
+        }
+        for (std::thread& thread : threads) thread.join();
+        CHECK(wrong == 0);
+        CHECK(lukhas::detail::StoreAccess::checkInvariants(store));
+        const auto metrics = store.getMetrics();
+        CHECK(metrics.hits == found);
+        CHECK(metrics.misses == missed);
+        CHECK(metrics.entryCount == store.keys().size());
+        CHECK(metrics.totalSize <= 1 << 20);
+        CHECK(memory.bytes() <= metrics.totalSize);
+        store.tryClear();
+        CHECK(store.getMetrics().totalSize == 0);
+        CHECK(memory.bytes() == 0);
+      }
+      CHECK(memory.bytes() == 0);
+    }
+  }
 }

@@ -1,9 +1,14 @@
 // EntryCache: which entries there are, which one goes when room is needed, and what they all take.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <memory>
+#include <memory_resource>
 #include <new>
 #include <optional>
 #include <span>
@@ -13,45 +18,127 @@
 #include "lukhas/core/expiry_heap.hpp"
 #include "lukhas/core/key_table.hpp"
 #include "lukhas/store/detail/cache_entry.hpp"
-#include "lukhas/store/detail/cache_order.hpp"
+#include "lukhas/store/eviction.hpp"
 #include "lukhas/store/store_events.hpp"
 
 namespace lukhas::detail {
 
-// The pure part of the store: no mutex, no clock, no user. A table finds entries by key, a list keeps them by
-// last use, a heap by expiry; bytes() is what blocks, table and heap take of the allocator.
+// How the table links entries. Two of them a bucket, for each bucket costs six bytes.
+struct CacheEntryLinks {
+  using Bucket = PackedPointer<CacheEntry>;
+  static constexpr std::size_t elementsPerBucket = 2;
+
+  static std::uint64_t hash(const CacheEntry& entry) noexcept { return entry.keyHash; }
+  static CacheEntry* next(const CacheEntry& entry) noexcept { return entry.nextInBucket(); }
+  static void setNext(CacheEntry& entry, CacheEntry* next) noexcept { entry.setNextInBucket(next); }
+  static CacheEntry* first(const Bucket& bucket) noexcept { return bucket; }
+  // Key and value are asked of the memory together with the header, not after it.
+  static void approach(const CacheEntry& entry) noexcept {
+    const auto* const bytes = reinterpret_cast<const std::byte*>(&entry);
+    __builtin_prefetch(bytes + 64);
+    __builtin_prefetch(bytes + 128);
+  }
+};
+
+// What the heap keeps of an entry: fourteen bytes. Which of those goes first that expire at the same
+// nanosecond does not matter.
+class CacheEntryExpiry {
+ public:
+  CacheEntryExpiry(TimePoint time, std::uint64_t, CacheEntry* entry) noexcept : entry_(entry) {
+    std::memcpy(time_, &time, sizeof(time));
+  }
+  [[nodiscard]] TimePoint time() const noexcept {
+    TimePoint time;
+    std::memcpy(&time, time_, sizeof(time));
+    return time;
+  }
+  [[nodiscard]] CacheEntry* node() const noexcept { return entry_; }
+  [[nodiscard]] bool before(const CacheEntryExpiry& other) const noexcept { return time() < other.time(); }
+
+ private:
+  std::uint16_t time_[sizeof(TimePoint) / sizeof(std::uint16_t)];
+  PackedPointer<CacheEntry> entry_;
+};
+
+// The pure part of the store: no mutex, no clock, no user but his eviction policy. A table finds entries by
+// key, a policy says who goes, a heap keeps them by expiry; bytes() is what blocks, table, heap and policy
+// take of the allocator.
 //
-// bytes() never passes maxBytes: room is made before anything is put in. First go the entries whose time is
-// over, then the least recently used. An empty cache takes nothing.
+// bytes() never passes limitBytes(): room is made before anything is put in. First go the entries whose time
+// is over, then the policy's victims. limitBytes() is maxBytes(), but after a resize() to less it comes down
+// slice by slice. An empty cache takes nothing.
 //
 // `gone(entry, cause)` is called for each entry that is removed to make room or because it expired, just
 // before it goes; it must not throw and not touch the cache.
 class EntryCache {
  public:
-  EntryCache(std::size_t maxBytes, std::uint64_t seed) noexcept : maxBytes_(maxBytes), seed_(seed) {}
+  // `seed` is that of hashOf; `number` tells the policies of several caches with the same seed apart.
+  EntryCache(std::size_t maxBytes, std::uint64_t seed, const Eviction& eviction = {},
+             std::pmr::memory_resource* memory = nullptr, std::uint64_t number = 0)
+      : maxBytes_(maxBytes),
+        limitBytes_(maxBytes),
+        seed_(seed),
+        memory_(memory),
+        table_(memory),
+        heap_(memory),
+        own_(eviction.isLru() ? nullptr : eviction.make(maxBytes, splitMix64(seed + number))) {}
   EntryCache(const EntryCache&) = delete;
   EntryCache& operator=(const EntryCache&) = delete;
   ~EntryCache() { clear(); }
 
   [[nodiscard]] std::size_t size() const noexcept { return table_.size(); }
-  [[nodiscard]] std::size_t maxBytes() const noexcept { return maxBytes_; }
+  // Any thread may ask.
+  [[nodiscard]] std::size_t maxBytes() const noexcept { return maxBytes_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t limitBytes() const noexcept { return limitBytes_; }
   [[nodiscard]] std::size_t bytes() const noexcept {
-    return blockBytes_ + heap_.memoryBytes() + table_.memoryBytes();
+    return blockBytes_ + heap_.memoryBytes() + table_.memoryBytes() + (own_ ? own_->memoryBytes() : 0);
   }
+  // Of these, what table and heap take for so many entries that came one by one.
+  [[nodiscard]] static std::size_t arrayBytesFor(std::size_t entries) noexcept {
+    return Heap().memoryBytesFor(entries) + Table().memoryBytesFor(entries);
+  }
+  [[nodiscard]] std::pmr::memory_resource* memory() const noexcept { return memory_; }
   // Does not depend on what is in the cache: any thread may call.
-  [[nodiscard]] std::uint64_t hashOf(std::string_view key) const noexcept {
-    return hash64(asBytes(key), seed_);
+  [[nodiscard]] std::uint32_t hashOf(std::string_view key) const noexcept {
+    return static_cast<std::uint32_t>(hash64(asBytes(key), seed_));
   }
   // Whether so many entries that take so much can be put in, whatever is there now. The same for all threads.
   [[nodiscard]] bool fits(std::size_t entries, std::size_t charge) const noexcept {
-    const std::size_t overhead = Heap::memoryBound(entries) + Table::memoryBound(entries);
-    return overhead <= maxBytes_ && charge <= maxBytes_ - overhead;
+    const std::size_t overhead =
+        Heap::memoryBound(entries) + Table::memoryBound(entries) + (own_ ? own_->memoryBound(entries) : 0);
+    const std::size_t most = maxBytes();
+    return overhead <= most && charge <= most - overhead;
   }
 
-  [[nodiscard]] CacheEntry* find(std::string_view key, std::uint64_t hash) const noexcept {
+  [[nodiscard]] CacheEntry* find(std::string_view key, std::uint32_t hash) const noexcept {
     return table_.find(key, hash);
   }
-  void touch(CacheEntry& entry) noexcept { order_.touch(entry); }
+  // For those who use what they find.
+  [[nodiscard]] CacheEntry* findUsed(std::string_view key, std::uint32_t hash) noexcept {
+    return table_.findAndPromote(key, hash);
+  }
+  // Also when something of the entry is damaged, but not all at once.
+  [[nodiscard]] bool contains(const CacheEntry& entry) const noexcept {
+    return heap_.contains(entry) || table_.contains(entry);
+  }
+  [[nodiscard]] CacheEntryRef refer(CacheEntry& entry) const noexcept { return {entry, memory_}; }
+  void prefetchBucket(std::uint32_t hash) const noexcept { table_.prefetchBucket(hash); }
+  void prefetchElement(std::uint32_t hash) const noexcept { table_.prefetchElement(hash); }
+
+  // Before touch(), when there is something else to do in between.
+  static void approachNeighbours(const CacheEntry& entry) noexcept {
+    __builtin_prefetch(entry.newer.get(), 1);
+    __builtin_prefetch(entry.older.get(), 1);
+  }
+  // Precondition of all that takes an entry: it is in the cache. Of this one: its links are intact.
+  void touch(CacheEntry& entry) noexcept { own_ ? own_->used(entry) : lru_.used(entry); }
+  [[nodiscard]] TimePoint expiryOf(const CacheEntry& entry) noexcept {
+    if (!heap_.contains(entry)) (void)rebuild();
+    return heap_.timeOf(entry);
+  }
+  void setExpiry(CacheEntry& entry, TimePoint expiresAt) noexcept { heap_.update(entry, expiresAt); }
+  // The earliest end of all, which is at hand. Precondition: there is an entry.
+  [[nodiscard]] TimePoint firstExpiry() const noexcept { return heap_.frontTime(); }
   // The earliest time at which an entry expires, if any ever does.
   [[nodiscard]] std::optional<TimePoint> nextExpiry() const noexcept {
     if (heap_.empty() || heap_.frontTime() == TimePoint::max()) return std::nullopt;
@@ -59,12 +146,13 @@ class EntryCache {
   }
 
   void remove(CacheEntry& entry) noexcept {
+    if (!isSound(entry) && rebuild(&entry)) return;
     heap_.erase(entry);
-    order_.remove(entry);
-    table_.erase(entry);
-    if (heap_.empty()) releaseArrays();
+    own_ ? own_->removed(entry) : lru_.removed(entry);
     blockBytes_ -= entry.charge();
-    CacheEntryRef::drop(&entry);
+    if (!table_.erase(entry)) (void)rebuild();  // it lay behind a damaged link
+    CacheEntryRef::drop(&entry, memory_);
+    if (heap_.empty()) releaseArrays();
   }
   template <class Gone>
   std::size_t removeExpired(TimePoint now, std::size_t most, Gone&& gone) noexcept {
@@ -77,143 +165,130 @@ class EntryCache {
     return removed;
   }
   void clear() noexcept {
-    heap_.clear();
-    table_.release();
+    heap_.forEach([this](CacheEntry& entry) { CacheEntryRef::drop(&entry, memory_); });
+    heap_.forget();
     blockBytes_ = 0;
-    CacheEntry* entry = order_.oldest();
-    order_.clear();
-    while (entry) CacheEntryRef::drop(std::exchange(entry, entry->newer));
+    releaseArrays();
   }
 
-  // Puts all of `fresh` in, the last one as the most recently used, in place of what their keys held before.
-  // Their expiresAt and version are set, no key is twice among them, and fits() is true of them. Throws
-  // std::bad_alloc, and then has at most evicted others.
+  // Lets an entry go that is not readable(): its lengths, with version or hash, are damaged.
+  void removeDamaged(CacheEntry& entry) noexcept {
+    assert(!entry.readable());
+    if (rebuild(&entry)) --lostEntries_;  // the caller counts it
+  }
+
+  // Makes room for all of `fresh`, which link() then puts in, in place of what their keys hold now. No key is
+  // twice among them. False when there is no room, because fits() is not true of them or the policy gives no
+  // victim: then others may have been evicted. Throws std::bad_alloc, and then has at most evicted others.
   template <class Gone>
-  void put(std::span<CacheEntryRef> fresh, TimePoint now, Gone&& gone) {
-    const Change change = prepare(fresh, now, gone);
-    makeRoom(change, now, gone);
+  [[nodiscard]] bool makeReady(std::span<CacheEntryRef> fresh, TimePoint now, Gone&& gone) {
+    Change change = prepare(fresh, now, gone);
+    if (!fits(fresh.size(), change.addedBytes) || !makeRoom(fresh, change, now, gone)) return false;
     reserve(size() + change.newKeys);
-    link(fresh);
+    return true;
+  }
+  // Puts them in, the last one as the most recently used; endOf() gives when the next of them expires. Calls
+  // replaced(old) for each that goes. Precondition: makeReady() said yes, and nothing has changed since.
+  template <class EndOf, class Replaced>
+  void link(std::span<CacheEntryRef> fresh, EndOf&& endOf, Replaced&& replaced) noexcept;
+
+  // The new limit holds at once for what comes in; what is above it goes by shrink().
+  void resize(std::size_t maxBytes) noexcept {
+    maxBytes_.store(maxBytes, std::memory_order_relaxed);
+    limitBytes_ = std::max(maxBytes, bytes());
+    if (own_) own_->resized(maxBytes);
+  }
+  // Lets at most so many entries go. True when that was not enough.
+  template <class Gone>
+  bool shrink(std::size_t most, TimePoint now, Gone&& gone) noexcept {
+    for (; most > 0 && bytes() > maxBytes(); --most) {
+      if (removeExpired(now, 1, gone) == 1) continue;
+      CacheEntry* const victim = victimFor(0);
+      if (!victim) break;
+      gone(std::as_const(*victim), EvictionCause::size);
+      remove(*victim);
+    }
+    limitBytes_ = std::max(maxBytes(), bytes());
+    return bytes() > maxBytes();
   }
 
-  // For looking; the least recently used one comes first.
+  // For looking, in no order.
   template <class Visit>
-  void forEachOldestFirst(Visit&& visit) const {
-    for (CacheEntry* entry = order_.oldest(); entry; entry = entry->newer) visit(std::as_const(*entry));
+  void forEach(Visit&& visit) const {
+    heap_.forEach([&](CacheEntry& entry) { visit(std::as_const(entry)); });
   }
+  // By its number, from 0 to size() - 1, which changes with the cache: for who looks at one after the other.
+  [[nodiscard]] CacheEntry& entryAt(std::size_t number) const noexcept { return heap_.nodeAt(number); }
+
+  // Whether lengths, links and slot of an entry are what they have to be. That says nothing of key and value.
+  [[nodiscard]] bool isSound(const CacheEntry& entry) const noexcept {
+    return entry.readable() && entry.linksIntact() && heap_.contains(entry);
+  }
+  // The same, and the table leads to it.
+  [[nodiscard]] bool isReachable(const CacheEntry& entry) const noexcept {
+    return isSound(entry) && table_.contains(entry);
+  }
+  // Something of an entry is not: builds table, order and slots anew from what the heap has, but without the
+  // entries of which the lengths are damaged; these count as lost. The order of use is lost too. True when
+  // `watched` is among those that are gone. O(n).
+  bool rebuild(const CacheEntry* watched = nullptr) noexcept;
+  // How many entries rebuild() has let go.
+  [[nodiscard]] std::uint64_t lostEntries() const noexcept { return lostEntries_; }
 
   // For tests: O(n).
   [[nodiscard]] bool checkInvariants() const noexcept {
-    std::size_t listed = 0;
     std::size_t charged = 0;
-    for (const CacheEntry* entry = order_.oldest(); entry; entry = entry->newer, ++listed) {
-      if (find(entry->key(), entry->keyHash) != entry) return false;
-      if (!heap_.contains(*entry) || heap_.timeOf(*entry) != entry->expiresAt) return false;
-      charged += entry->charge();
-    }
-    return listed == size() && heap_.size() == size() && charged == blockBytes_ && bytes() <= maxBytes_ &&
-           heap_.checkInvariants() && table_.checkInvariants() && (size() > 0 || bytes() == 0);
+    bool sound = true;
+    forEach([&](const CacheEntry& entry) {
+      sound = sound && find(entry.key(), entry.keyHash) == &entry && isSound(entry);
+      charged += entry.charge();
+    });
+    return sound && heap_.size() == size() && charged == blockBytes_ && bytes() <= limitBytes_ &&
+           maxBytes() <= limitBytes_ && heap_.checkInvariants() && table_.checkInvariants() &&
+           (own_ ? own_->checkInvariants() : lru_.checkInvariants()) && (size() > 0 || bytes() == 0);
   }
 
  private:
-  using Table = KeyTable<CacheEntry>;
-  using Heap = ExpiryHeap<CacheEntry, TimePoint>;
+  using Table = KeyTable<CacheEntry, CacheEntryLinks>;
+  using Heap = ExpiryHeap<CacheEntry, TimePoint, 8, CacheEntryExpiry>;
 
   // Precondition: there are no entries.
   void releaseArrays() noexcept {
     heap_.clear();
     table_.release();
+    own_ ? own_->clear() : lru_.clear();
+  }
+  [[nodiscard]] CacheEntry* victimFor(std::size_t incomingBytes) noexcept {
+    return static_cast<CacheEntry*>(own_ ? own_->victim(incomingBytes) : lru_.victim(incomingBytes));
   }
 
   // What a put() comes to.
   struct Change {
     std::size_t addedBytes = 0;
     std::size_t replacedBytes = 0;
-    std::size_t replaced = 0;
     std::size_t newKeys = 0;
   };
 
-  // Finds what each key holds and keeps it in `older`, which a fresh entry does not use yet. Those become the
-  // most recently used ones, so that making room does not come upon them.
+  // Finds what each key holds and keeps it in `older`, which a fresh entry does not use yet. They count as
+  // used, so that LRU does not come upon them when room is made.
   template <class Gone>
-  [[nodiscard]] Change prepare(std::span<CacheEntryRef> fresh, TimePoint now, Gone& gone) noexcept {
-    Change change;
-    for (const CacheEntryRef& entry : fresh) {
-      change.addedBytes += entry->charge();
-      CacheEntry* old = find(entry->key(), entry->keyHash);
-      if (old && old->expiresAt <= now) {
-        gone(std::as_const(*old), EvictionCause::expired);
-        remove(*old);
-        old = nullptr;
-      }
-      entry->older = old;
-      if (old) {
-        touch(*old);
-        change.replacedBytes += old->charge();
-        ++change.replaced;
-      } else {
-        ++change.newKeys;
-      }
-    }
-    return change;
-  }
-
+  [[nodiscard]] Change prepare(std::span<CacheEntryRef> fresh, TimePoint now, Gone& gone) noexcept;
   template <class Gone>
-  void makeRoom(const Change& change, TimePoint now, Gone& gone) {
-    const auto peak = [&] {
-      const std::size_t entries = size() + change.newKeys;
-      return blockBytes_ - change.replacedBytes + change.addedBytes + heap_.memoryBytesFor(entries) +
-             table_.memoryBytesFor(entries);
-    };
-    while (peak() > maxBytes_) {
-      assert(size() > change.replaced);  // fits() is true
-      if (removeExpired(now, 1, gone) == 1) continue;
-      gone(std::as_const(*order_.oldest()), EvictionCause::size);
-      remove(*order_.oldest());
-    }
-  }
+  [[nodiscard]] bool makeRoom(std::span<CacheEntryRef> fresh, Change& change, TimePoint now, Gone& gone);
+  void reserve(std::size_t entries);
 
-  void reserve(std::size_t entries) {
-    try {
-      table_.reserve(entries);
-      heap_.reserve(entries);
-    } catch (...) {
-      if (heap_.empty()) releaseArrays();
-      throw;
-    }
-  }
-
-  // Everything that is replaced goes before anything comes, so that bytes() stays below the limit in between.
-  // Allocates nothing: room was reserved, and no erase of one entry gives back what the next push needs.
-  void link(std::span<CacheEntryRef> fresh) noexcept {
-    for (const CacheEntryRef& entry : fresh) {
-      if (!entry->older) heap_.push(*entry, entry->expiresAt);
-    }
-    for (const CacheEntryRef& entry : fresh) {
-      CacheEntry* const old = entry->older;
-      if (!old) continue;
-      heap_.erase(*old);
-      heap_.push(*entry, entry->expiresAt);
-      order_.remove(*old);
-      table_.replace(*old, *entry);
-      blockBytes_ -= old->charge();
-      CacheEntryRef::drop(old);
-    }
-    for (CacheEntryRef& ref : fresh) {
-      const bool isNew = !ref->older;
-      CacheEntry& entry = *ref.release();
-      if (isNew) table_.insert(entry);
-      order_.addNewest(entry);
-      blockBytes_ += entry.charge();
-    }
-  }
-
-  std::size_t maxBytes_;
+  std::atomic<std::size_t> maxBytes_;
+  std::size_t limitBytes_;
   std::uint64_t seed_;
+  std::pmr::memory_resource* memory_;
   Table table_;
-  CacheOrder order_;
   Heap heap_;
+  LruPolicy lru_;                        // held by value: a list splice, and no virtual call
+  std::unique_ptr<EvictionPolicy> own_;  // instead of it, where there is another one
   std::size_t blockBytes_ = 0;
+  std::uint64_t lostEntries_ = 0;
 };
 
 }  // namespace lukhas::detail
+
+#include "lukhas/store/impl/entry_cache.hpp"

@@ -1,7 +1,9 @@
 // LoadBoard: which keys are being loaded by getOrCompute, by whom, and who waits for it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <iterator>
 #include <list>
@@ -10,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "lukhas/async/suspension.hpp"
 #include "lukhas/store/detail/cache_entry.hpp"
@@ -45,7 +48,7 @@ class LoadLead {
   }
 
   explicit operator bool() const noexcept { return load_ != nullptr; }
-  [[nodiscard]] Load& load() const noexcept { return *load_; }
+  [[nodiscard]] const std::shared_ptr<Load>& load() const noexcept { return load_; }
   // The duty is done.
   void fulfil() noexcept { load_.reset(); }
 
@@ -83,13 +86,18 @@ struct Load {
   CacheEntryRef entry;
   LoadWaiters waiters;
   std::list<std::shared_ptr<Load>>::iterator place;
+  // Of LoadGraph, under its mutex: the loads that this one's loader has asked for, and its last search.
+  std::vector<Load*> inside;
+  std::uint64_t round = 0;
 };
 
 // The loads that later callers join. Nothing here resumes anybody: the waiters are handed to the owner, who
 // resumes them when it holds no mutex. Not thread-safe: the owner guards it, loads and waiters too.
 class LoadBoard {
  public:
-  explicit LoadBoard(std::size_t maxWaiters) noexcept : maxWaiters_(maxWaiters) {}
+  // `waiting` counts those who wait in the queues of all loads, also of other boards.
+  LoadBoard(std::size_t maxWaiters, std::atomic<std::size_t>& waiting) noexcept
+      : maxWaiters_(maxWaiters), waiting_(waiting) {}
 
   [[nodiscard]] std::shared_ptr<Load> find(std::string_view key) const {
     const auto found = joinable_.find(key);
@@ -160,11 +168,11 @@ class LoadBoard {
       tell(waiter, load);
       return false;
     }
-    if (waiting_ >= maxWaiters_) {
+    if (waiting_.fetch_add(1) >= maxWaiters_) {
+      --waiting_;
       waiter.turn = LoadTurn::refused;
       return false;
     }
-    ++waiting_;
     waiter.place = node.begin();
     waiter.linked = true;
     load.waiters.splice(load.waiters.end(), node);
@@ -191,7 +199,7 @@ class LoadBoard {
   }
 
   std::size_t maxWaiters_;
-  std::size_t waiting_ = 0;  // in the queues of all loads
+  std::atomic<std::size_t>& waiting_;
   std::list<std::shared_ptr<Load>> all_;
   std::map<std::string, std::shared_ptr<Load>, std::less<>> joinable_;  // those that are attached
 };

@@ -11,7 +11,11 @@ namespace lukhas::detail {
 struct StoreAccess {
   // Damages the stored bytes, as a stray write would. False when there is no such entry or bit.
   static bool flipValueBit(AsyncMemoryStore& store, std::string_view key, std::size_t bit = 0) {
-    return store.state_->flipValueBit(key, bit);
+    return store.state_->flipBit(key, EntryDamage::Place::value, bit);
+  }
+  static bool flipBit(AsyncMemoryStore& store, std::string_view key, EntryDamage::Place place,
+                      std::size_t bit) {
+    return store.state_->flipBit(key, place, bit);
   }
   [[nodiscard]] static bool checkInvariants(const AsyncMemoryStore& store) {
     return store.state_->checkInvariants();

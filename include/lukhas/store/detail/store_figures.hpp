@@ -34,13 +34,17 @@ class StoreFigures {
   }
   // Whether to measure a call's time: one in 16, for a second look at the clock and at the mutex would make
   // the fastest calls half as long again. At random distances, so that no rhythm of the calls hides one of
-  // them.
-  [[nodiscard]] bool isSample() noexcept {
-    if (untilSample_ > 0) {
-      --untilSample_;
-      return false;
-    }
-    untilSample_ = distances_.below(2 * meanDistance - 1);
+  // them. sampleIsDue() is for a first look without the mutex: only who has read the clock before he waits
+  // for it can say how long that took.
+  [[nodiscard]] bool sampleIsDue() const noexcept {
+    return untilSample_.load(std::memory_order_relaxed) == 0;
+  }
+  [[nodiscard]] bool isSample(bool wasDue) noexcept {
+    const std::uint32_t left = untilSample_.load(std::memory_order_relaxed);
+    if (left > 0) untilSample_.store(left - 1, std::memory_order_relaxed);
+    if (left > 0 || !wasDue) return false;
+    const std::uint64_t distance = distances_.below(2 * meanDistance - 1);
+    untilSample_.store(static_cast<std::uint32_t>(distance), std::memory_order_relaxed);
     return true;
   }
   void time(Duration taken) noexcept { latency_.record(taken); }
@@ -56,6 +60,11 @@ class StoreFigures {
   }
   // What was found is sound. Any thread may call: checksums are looked at without the mutex.
   void hit() noexcept { hits_.fetch_add(1, std::memory_order_relaxed); }
+  // The same under the mutex, where it costs less.
+  void hitInside() noexcept { ++hitsInside_; }
+  // A getOrCompute has begun to load in the background; that came to nothing.
+  void refreshBegan() noexcept { ++earlyRefreshes_; }
+  void refreshFailed() noexcept { ++failedRefreshes_; }
   // What was found is damaged.
   void foundDamaged() noexcept {
     ++misses_;
@@ -68,28 +77,54 @@ class StoreFigures {
         ++current_.evictions;
         break;
       case EvictionCause::expired: ++expirations_; break;
-      case EvictionCause::corrupted:
+      case EvictionCause::corrupt:
         ++corruptions_;
         ++current_.damaged;
         break;
+      case EvictionCause::replaced:
+      case EvictionCause::removed: break;  // it was asked for
     }
+  }
+
+  // Counts what another one has counted too, as if it had been here.
+  void add(const StoreFigures& other) noexcept {
+    hitsInside_ += other.hitsInside_ + other.hits_.load(std::memory_order_relaxed);
+    misses_ += other.misses_;
+    evictions_ += other.evictions_;
+    expirations_ += other.expirations_;
+    corruptions_ += other.corruptions_;
+    earlyRefreshes_ += other.earlyRefreshes_;
+    failedRefreshes_ += other.failedRefreshes_;
+    calls_ += other.calls_;
+    errors_ += other.errors_;
+    latency_.merge(other.latency_);
+    current_ = current_ + other.current_;
+    previous_ = previous_ + other.previous_;
   }
 
   [[nodiscard]] StoreMetrics metrics() const noexcept {
     StoreMetrics metrics;
-    metrics.hits = hits_.load(std::memory_order_relaxed);
+    metrics.hits = hitsInside_ + hits_.load(std::memory_order_relaxed);
     metrics.misses = misses_;
     metrics.evictions = evictions_;
     metrics.expirations = expirations_;
     metrics.corruptions = corruptions_;
+    metrics.earlyRefreshes = earlyRefreshes_;
+    metrics.failedRefreshes = failedRefreshes_;
     metrics.avgLatencyMs = toMilliseconds(latency_.mean());
     metrics.p99LatencyMs = toMilliseconds(latency_.percentile(99));
     metrics.errorRate = calls_ == 0 ? 0 : static_cast<double>(errors_) / static_cast<double>(calls_);
     return metrics;
   }
 
-  void report(HealthReport& health, TimePoint now, std::size_t bytes, std::size_t maxBytes) {
-    rotate(now);
+  // Before add() and report(): forgets what is too long ago.
+  void rotate(TimePoint now) noexcept {
+    if (now - windowBegan_ < recentWindow) return;
+    previous_ = now - windowBegan_ < 2 * recentWindow ? current_ : Recent{};
+    current_ = Recent{};
+    windowBegan_ = now;
+  }
+  void report(HealthReport& health, std::size_t bytes, std::size_t maxBytes) const {
     const Recent recent = current_ + previous_;
     if (recent.damaged > 0) {
       const auto damaged = static_cast<double>(recent.damaged);
@@ -134,23 +169,19 @@ class StoreFigures {
     return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
   }
 
-  void rotate(TimePoint now) noexcept {
-    if (now - windowBegan_ < recentWindow) return;
-    previous_ = now - windowBegan_ < 2 * recentWindow ? current_ : Recent{};
-    current_ = Recent{};
-    windowBegan_ = now;
-  }
-
   std::atomic<std::uint64_t> hits_ = 0;
+  std::uint64_t hitsInside_ = 0;
   std::uint64_t misses_ = 0;
   std::uint64_t evictions_ = 0;
   std::uint64_t expirations_ = 0;
   std::uint64_t corruptions_ = 0;
+  std::uint64_t earlyRefreshes_ = 0;
+  std::uint64_t failedRefreshes_ = 0;
   std::uint64_t calls_ = 0;
   std::uint64_t errors_ = 0;
   LatencyHistogram latency_;
   SplitMix distances_{0};
-  std::uint64_t untilSample_ = 0;  // calls that are not measured before the next one that is
+  std::atomic<std::uint32_t> untilSample_ = 0;  // calls that are not measured before the next one that is
   Recent current_;
   Recent previous_;
   TimePoint windowBegan_{};

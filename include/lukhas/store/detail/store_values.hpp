@@ -2,13 +2,18 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "lukhas/core/codec.hpp"
+#include "lukhas/core/name_list.hpp"
 #include "lukhas/store/detail/store_state.hpp"
+#include "lukhas/store/entry_info.hpp"
+#include "lukhas/store/view.hpp"
 
 namespace lukhas::detail {
 
@@ -17,16 +22,26 @@ inline constexpr bool isStoreText =
     std::is_same_v<std::decay_t<T>, std::string> || std::is_same_v<std::decay_t<T>, std::string_view> ||
     std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>;
 template <class T>
-inline constexpr bool isStoreBytes =
-    std::is_same_v<std::decay_t<T>, Bytes> || std::is_same_v<std::decay_t<T>, ByteView>;
+inline constexpr bool isStoreBytes = std::is_same_v<T, Bytes>;
+template <class Element, std::size_t extent>
+inline constexpr bool isStoreBytes<std::span<Element, extent>> = isByteLike<std::remove_cv_t<Element>>;
+template <class T>
+inline constexpr bool isJson = std::is_same_v<std::decay_t<T>, nlohmann::json>;
+template <class T>
+inline constexpr bool isView = std::is_same_v<std::decay_t<T>, View>;
 
 // Calls use(ByteView) with the encoded value. Texts and bytes are their own encoding and are not copied.
 template <class T, class Use>
-decltype(auto) withEncoded(const T& value, Use&& use) {
+decltype(auto) withEncoded(const StoreState& state, const T& value, Use&& use) {
   if constexpr (isStoreText<T>) {
     return use(asBytes(std::string_view(value)));
   } else if constexpr (isStoreBytes<T>) {
-    return use(ByteView(value));
+    return use(std::as_bytes(std::span(value)));
+  } else if constexpr (isView<T>) {
+    return use(value.bytes());
+  } else if constexpr (isJson<T>) {
+    const Bytes bytes = Codec<nlohmann::json>::encode(value, state.options().jsonFormat);
+    return use(ByteView(bytes));
   } else {
     static_assert(Encodable<T>,
                   "there is no lukhas::Codec for this type that encodes it: see core/codec.hpp");
@@ -37,27 +52,80 @@ decltype(auto) withEncoded(const T& value, Use&& use) {
 
 template <class T>
 [[nodiscard]] StoreWrite encodeWrite(StoreState& state, std::string_view key, const T& value, Ttl ttl) {
-  return withEncoded(value, [&](ByteView bytes) { return state.prepare(key, bytes, ttl); });
+  return withEncoded(state, value, [&](ByteView bytes) { return state.prepare(key, bytes, ttl); });
+}
+
+// A range of pairs (key, value).
+template <class Entries>
+[[nodiscard]] std::vector<CacheEntryRef> encodeBatch(StoreState& state, const Entries& entries, Ttl ttl) {
+  std::vector<CacheEntryRef> encoded;
+  for (const auto& [key, value] : entries) {
+    encoded.push_back(std::move(encodeWrite(state, key, value, ttl).entry));
+  }
+  state.requireBatch(encoded);
+  return encoded;
 }
 
 template <class T>
 [[nodiscard]] T decodeEntry(StoreState& state, const CacheEntryRef& entry, StoreCall& call) {
-  static_assert(Decodable<T>, "there is no lukhas::Codec for this type that decodes it: see core/codec.hpp");
-  try {
-    return Codec<T>::decode(entry->value());
-  } catch (...) {
-    state.countError(call);
-    throw;
+  if constexpr (isView<T>) {
+    return View(entry);
+  } else {
+    static_assert(Decodable<T>,
+                  "there is no lukhas::Codec for this type that decodes it: see core/codec.hpp");
+    try {
+      if constexpr (isJson<T>) {
+        return Codec<T>::decode(entry->value(), state.options().jsonFormat);
+      } else {
+        return Codec<T>::decode(entry->value());
+      }
+    } catch (...) {
+      state.countError(call);
+      throw;
+    }
   }
 }
 
+// What is decoded by copying alone, so that it may be done under a mutex: no code of a user runs.
+template <class T>
+inline constexpr bool isCopied = std::is_same_v<T, std::string> || std::is_same_v<T, Bytes>;
+
 template <class T>
 [[nodiscard]] std::optional<T> readValue(StoreState& state, std::string_view key) {
-  StoreRead read = state.read(key);
   std::optional<T> value;
+  StoreRead read;
+  if constexpr (isCopied<T>) {
+    read = state.readWith(key, [&](const EntryCache&, const CacheEntry& entry) {
+      value.emplace(Codec<T>::decode(entry.value()));
+    });
+  } else {
+    read = state.read(key);
+  }
   if (read.entry) value.emplace(decodeEntry<T>(state, read.entry, read.call));
   state.finished(read.call);
   return value;
+}
+
+template <class T>
+[[nodiscard]] std::optional<WithMeta<T>> readWithMeta(StoreState& state, std::string_view key) {
+  StoreReadWithInfo found = state.readWithInfo(key);
+  StoreRead& read = found.read;
+  std::optional<WithMeta<T>> value;
+  if (read.entry) value.emplace(WithMeta<T>{found.info, decodeEntry<T>(state, read.entry, read.call)});
+  state.finished(read.call);
+  return value;
+}
+
+template <class T>
+[[nodiscard]] std::vector<std::optional<T>> readValues(StoreState& state, const NameList& keys) {
+  StoreBatchRead found = state.readAll(keys);
+  std::vector<std::optional<T>> values(found.entries.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const CacheEntryRef& entry = found.entries[i];
+    if (entry) values[i].emplace(decodeEntry<T>(state, entry, found.call));
+  }
+  state.finished(found.call);
+  return values;
 }
 
 // g++ 12 copies a temporary aggregate bit by bit into the frame of the coroutine that passes it on in a

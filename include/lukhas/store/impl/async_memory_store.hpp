@@ -1,46 +1,9 @@
-// AsyncMemoryStore: the two operations that wait.
+// AsyncMemoryStore: update, which tries again when others are faster.
 #pragma once
 
 #include "lukhas/store/async_memory_store.hpp"
 
 namespace lukhas {
-
-template <class T, class Loader>
-asio::awaitable<T> AsyncMemoryStore::compute(State state, std::string key, Loader loader, Ttl ttl) {
-  using Loaded = std::invoke_result_t<Loader&>;
-  detail::StoreCall call;
-  for (auto counted = detail::Counted::yes;; counted = detail::Counted::no) {
-    detail::LoadStart start = state->beginLoad(key, call, counted);
-    auto read = counted;
-    if (start.other) {
-      std::shared_ptr<detail::LoadWaiter> waiter =
-          co_await detail::StoreState::waitForTurn(state, std::move(start.other));
-      if (waiter->turn == detail::LoadTurn::closed) detail::StoreState::throwClosed();
-      if (waiter->turn == detail::LoadTurn::refused) state->throwOverloaded(key, call);
-      start.entry = std::move(waiter->entry);
-      start.lead = std::move(waiter->lead);
-      if (start.lead && !state->isJoinable(start.lead)) start.lead = {};  // changed since it was handed on
-      read = detail::Counted::no;
-    }
-    if (start.entry) {
-      if (!state->verify(start.entry, call, read)) continue;
-      T found = detail::decodeEntry<T>(*state, start.entry, call);
-      state->finished(call);
-      co_return found;
-    }
-    if (!start.lead) continue;
-    std::optional<T> value;
-    if constexpr (AwaitedValue<Loaded>::isAwaitable) {
-      value.emplace(co_await loader());
-    } else {
-      value.emplace(loader());
-    }
-    detail::StoreWrite write =
-        detail::withEncoded(*value, [&](ByteView bytes) { return state->prepareLoaded(key, bytes, ttl); });
-    state->finishLoad(start.lead, std::move(write), call);
-    co_return std::move(*value);
-  }
-}
 
 template <class T, class Change>
 asio::awaitable<T> AsyncMemoryStore::runUpdate(State state, std::string key, Change change, Ttl ttl) {

@@ -1,4 +1,4 @@
-// StoreState: reading, writing and figures.
+// StoreState: what may be stored, reading, and figures.
 #pragma once
 
 #include "lukhas/store/detail/printable_key.hpp"
@@ -6,11 +6,29 @@
 
 namespace lukhas::detail {
 
+inline StoreState::StoreState(Environment environment, const AsyncMemoryStoreOptions& options)
+    : environment_(std::move(environment)),
+      options_(options),
+      created_(environment_.now()),
+      refresh_(options.earlyRefresh),
+      shardShift_(32U - static_cast<unsigned>(std::bit_width(options.shards) - 1)) {
+  const std::uint64_t seed = environment_.random();
+  for (std::size_t i = 0; i < options.shards; ++i) {
+    shards_.push_back(std::make_unique<StoreShard>(options, seed, i, waiting_));
+  }
+}
+
 inline std::shared_ptr<StoreState> StoreState::create(Environment environment,
                                                       const AsyncMemoryStoreOptions& options) {
   options.check();
   auto state = std::make_shared<StoreState>(environment, options);
-  state->timer_.emplace(std::move(environment), std::weak_ptr<StoreState>(state), &StoreState::onAlarm);
+  for (const std::unique_ptr<StoreShard>& shard : state->shards_) {
+    // A shard lives as long as the state, which the pointer shares.
+    const std::weak_ptr<StoreShard> alive = std::shared_ptr<StoreShard>(state, shard.get());
+    shard->owner = state.get();
+    shard->timer.emplace(environment, alive, &StoreShard::onAlarm);
+    if (options.scrubBytesPerSecond > 0) shard->scrubTimer.emplace(environment, alive, &StoreShard::onScrub);
+  }
   return state;
 }
 
@@ -33,26 +51,31 @@ inline void StoreState::requireCall(std::string_view key, Ttl ttl) {
               std::move(details));
 }
 
-inline void StoreState::requireFits(std::string_view key, std::size_t bytes) {
-  if (cache_.fits(1, bytes)) return;
+inline void StoreState::requireFits(std::string_view key, std::size_t valueBytes) {
+  const bool counts = CacheEntry::bytesFor(key.size(), valueBytes) <= CacheEntry::maxBlockBytes;
+  const std::size_t charge = CacheEntry::chargeFor(key.size(), valueBytes);
+  if (counts && shards_.front()->cache.fits(1, charge)) return;
   countRefusal();
-  nlohmann::json details{{"key", printableKey(key)}, {"sizeBytes", bytes}, {"maximum", options_.maxBytes}};
+  throwTooLarge(key, charge);
+}
+
+inline void StoreState::throwTooLarge(std::string_view key, std::size_t bytes) {
+  const std::size_t most = std::min(maxBytes() / shards_.size(), CacheEntry::maxBlockBytes);
+  nlohmann::json details{{"key", printableKey(key)}, {"sizeBytes", bytes}, {"maximum", most}};
   throw Error(StoreErrc::value_too_large,
-              fmt::format("the entry \"{}\" takes {} bytes; the whole store has {}", printableKey(key), bytes,
-                          options_.maxBytes),
+              fmt::format("the entry \"{}\" takes {} bytes; {} has {}", printableKey(key), bytes,
+                          shards_.size() == 1 ? "the whole store" : "a shard of the store", most),
               std::move(details));
 }
 
 inline StoreWrite StoreState::prepare(std::string_view key, ByteView value, Ttl ttl) {
   requireCall(key, ttl);
-  requireFits(key, CacheEntry::bytesFor(key.size(), value.size()));
-  StoreWrite write = prepareLoaded(key, value, ttl);
-  requireFits(key, write.entry->charge());
-  return write;
+  requireFits(key, value.size());
+  return prepareLoaded(key, value, ttl);
 }
 
 inline StoreWrite StoreState::prepareLoaded(std::string_view key, ByteView value, Ttl ttl) const {
-  return {CacheEntry::make(key, cache_.hashOf(key), value), ttl};
+  return {CacheEntry::make(key, hashOf(key), value, options_.memory), ttl};
 }
 
 inline void StoreState::throwNotFound(std::string_view key) {
@@ -78,285 +101,234 @@ inline void StoreState::throwOverloaded(std::string_view key, StoreCall& call) {
               std::move(details));
 }
 
-inline CacheEntry* StoreState::findLive(std::string_view key, std::uint64_t hash, TimePoint now,
-                                        StoreNews& news) {
-  CacheEntry* const entry = cache_.find(key, hash);
-  if (!entry || entry->expiresAt > now) return entry;
-  recorder(news)(*entry, EvictionCause::expired);
-  cache_.remove(*entry);
-  followFront();
+inline CacheEntry* StoreState::findLive(StoreShard& shard, std::string_view key, std::uint32_t hash,
+                                        StoreMoment& moment, StoreNews& news) {
+  CacheEntry* entry = shard.cache.findUsed(key, hash);
+  if (!entry) return nullptr;
+  if (!entry->readable()) {
+    removeCorrupt(shard, *entry, news);
+    return nullptr;
+  }
+  if (!entry->linksIntact() && shard.cache.rebuild(entry)) return nullptr;
+  // The earliest end of all is at hand, that of this entry is not.
+  if (moment.isBefore(shard.cache.firstExpiry()) || moment.isBefore(shard.cache.expiryOf(*entry))) {
+    return entry;
+  }
+  recorder(shard, news)(*entry, EvictionCause::expired);
+  shard.cache.remove(*entry);
+  followFront(shard);
   return nullptr;
 }
 
-inline StoreRead StoreState::read(std::string_view key) {
+inline CacheEntry* StoreState::findLive(StoreShard& shard, std::string_view key, std::uint32_t hash,
+                                        TimePoint now, StoreNews& news) {
+  StoreMoment moment(environment_, now);
+  return findLive(shard, key, hash, moment, news);
+}
+
+inline void StoreState::removeCorrupt(StoreShard& shard, CacheEntry& entry, StoreNews& news) noexcept {
+  recorder(shard, news)(entry, EvictionCause::corrupt);
+  if (entry.readable()) {
+    shard.cache.remove(entry);
+  } else {
+    shard.cache.removeDamaged(entry);
+  }
+  followFront(shard);
+}
+
+template <class Use>
+StoreRead StoreState::readWith(std::string_view key, Use&& use) {
   requireKey(key);
-  const std::uint64_t hash = cache_.hashOf(key);
+  const std::uint32_t hash = hashOf(key);
+  StoreShard& shard = shardOf(hash);
+  const bool exact = shard.figures.sampleIsDue();
+  StoreMoment moment(environment_, exact);
   StoreRead read;
-  read.call.began = environment_.now();
+  read.call.began = moment.time();
   {
-    StoreNews news(signals_);
-    const std::lock_guard lock(mutex_);
-    requireOpen();
-    figures_.call(read.call.began);
-    read.call.measured = figures_.isSample();
-    CacheEntry* const entry = findLive(key, hash, read.call.began, news);
-    figures_.read(entry != nullptr);
-    if (entry) {
-      cache_.touch(*entry);
-      read.entry = CacheEntryRef(*entry);
+    StoreNews news = makeNews();
+    const std::lock_guard lock(shard.mutex);
+    requireOpen(shard);
+    count(shard, read.call, exact);
+    CacheEntry* const entry = findLive(shard, key, hash, moment, news);
+    shard.figures.read(entry != nullptr);
+    if (entry) EntryCache::approachNeighbours(*entry);
+    if (entry && entry->value().size() > smallValue) {
+      shard.cache.touch(*entry);
+      read.entry = shard.cache.refer(*entry);
+    } else if (entry && entry->intact()) {
+      shard.cache.touch(*entry);
+      shard.figures.hitInside();
+      use(shard.cache, *entry);
+    } else if (entry) {
+      shard.figures.foundDamaged();
+      errorOf(read.call);
+      removeCorrupt(shard, *entry, news);
     }
+    if (!news.empty()) read.alive = shared_from_this();
   }
   if (read.entry && !verify(read.entry, read.call, Counted::yes)) read.entry = {};
   return read;
 }
 
+inline StoreRead StoreState::read(std::string_view key) {
+  CacheEntryRef small;
+  StoreRead read =
+      readWith(key, [&](const EntryCache& cache, CacheEntry& entry) { small = cache.refer(entry); });
+  if (small) read.entry = std::move(small);
+  return read;
+}
+
 inline StoreBatchRead StoreState::readAll(const NameList& keys) {
-  for (const std::string& key : keys) requireKey(key);
+  std::vector<std::uint32_t> hashes;
+  hashes.reserve(keys.size());
+  std::uint64_t which = 1;  // somebody has to count the call
+  for (const std::string& key : keys) {
+    requireKey(key);
+    hashes.push_back(hashOf(key));
+    which |= bitOf(hashes.back());
+  }
   std::vector<CacheEntryRef> found(keys.size());
-  StoreCall call{environment_.now()};
+  StoreCall call{.began = environment_.now()};
   {
-    StoreNews news(signals_);
-    const std::lock_guard lock(mutex_);
-    requireOpen();
-    figures_.call(call.began);
-    call.measured = figures_.isSample();
+    StoreNews news = makeNews();
+    const ShardLocks locks(*this, which);
+    requireOpen(*shards_.front());
+    count(*shards_.front(), call);
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      CacheEntry* const entry = findLive(keys[i], cache_.hashOf(keys[i]), call.began, news);
-      figures_.read(entry != nullptr);
+      StoreShard& shard = shardOf(hashes[i]);
+      CacheEntry* const entry = findLive(shard, keys[i], hashes[i], call.began, news);
+      shard.figures.read(entry != nullptr);
       if (!entry) continue;
-      cache_.touch(*entry);
-      found[i] = CacheEntryRef(*entry);
+      shard.cache.touch(*entry);
+      found[i] = shard.cache.refer(*entry);
     }
   }
-  for (CacheEntryRef& entry : found) {
-    if (entry && !verify(entry, call, Counted::yes)) entry = {};
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    StoreCall part = call;
+    part.shard = &shardOf(hashes[i]);
+    if (found[i] && !verify(found[i], part, Counted::yes)) found[i] = {};
+    call.failed = part.failed;
   }
   return {std::move(found), call};
 }
 
+// The shard is that of the call: the entry's own hash may be what is damaged.
 inline bool StoreState::verify(const CacheEntryRef& entry, StoreCall& call, Counted read) {
+  StoreShard& shard = *call.shard;
   if (entry->intact()) {
-    if (read == Counted::yes) figures_.hit();
+    if (read == Counted::yes) shard.figures.hit();
     return true;
   }
-  StoreNews news(signals_);
-  const std::lock_guard lock(mutex_);
-  if (read == Counted::yes) figures_.foundDamaged();
+  StoreNews news = makeNews();
+  const std::lock_guard lock(shard.mutex);
+  if (read == Counted::yes) shard.figures.foundDamaged();
   errorOf(call);
-  if (cache_.find(entry->key(), entry->keyHash) != entry.get()) return false;
-  recorder(news)(*entry, EvictionCause::corrupted);
-  cache_.remove(*entry);
-  followFront();
+  if (shard.cache.contains(*entry)) removeCorrupt(shard, *entry, news);
   return false;
 }
 
 inline bool StoreState::has(std::string_view key) {
   requireKey(key);
-  const TimePoint now = environment_.now();
-  StoreNews news(signals_);
-  const std::lock_guard lock(mutex_);
-  requireOpen();
-  return findLive(key, cache_.hashOf(key), now, news) != nullptr;
+  const std::uint32_t hash = hashOf(key);
+  StoreShard& shard = shardOf(hash);
+  StoreMoment moment(environment_, false);
+  StoreNews news = makeNews();
+  const std::lock_guard lock(shard.mutex);
+  requireOpen(shard);
+  return findLive(shard, key, hash, moment, news) != nullptr;
 }
 
 inline std::optional<EntryInfo> StoreState::info(std::string_view key) {
   requireKey(key);
   const TimePoint now = environment_.now();
-  StoreNews news(signals_);
-  const std::lock_guard lock(mutex_);
-  const CacheEntry* const entry = findLive(key, cache_.hashOf(key), now, news);
+  const std::uint32_t hash = hashOf(key);
+  StoreShard& shard = shardOf(hash);
+  StoreNews news = makeNews();
+  const std::lock_guard lock(shard.mutex);
+  const CacheEntry* const entry = findLive(shard, key, hash, now, news);
   if (!entry) return std::nullopt;
-  EntryInfo info;
-  info.version = entry->version;
-  info.remainingTtl = entry->expiresAt == TimePoint::max() ? Duration::max() : entry->expiresAt - now;
-  info.sizeBytes = entry->charge();
-  info.valueBytes = entry->value().size();
-  return info;
+  return infoOf(shard, *entry, now);
 }
 
 inline std::vector<std::string> StoreState::keys(std::string_view prefix) const {
   const TimePoint now = environment_.now();
   std::vector<std::string> found;
   {
-    const std::lock_guard lock(mutex_);
-    cache_.forEachOldestFirst([&](const CacheEntry& entry) {
-      if (entry.expiresAt > now && entry.key().starts_with(prefix)) found.emplace_back(entry.key());
+    const ShardLocks locks(*this, allShards());
+    locks.each([&](StoreShard& shard) {
+      shard.cache.forEach([&](const CacheEntry& entry) {
+        if (!entry.readable() || !entry.key().starts_with(prefix)) return;
+        if (shard.cache.expiryOf(entry) > now) found.emplace_back(entry.key());
+      });
     });
   }
   std::sort(found.begin(), found.end());
   return found;
 }
 
-inline void StoreState::put(CacheEntryRef entry, TimePoint now, StoreNews& news) {
-  cache_.put({&entry, 1}, now, recorder(news));
-  followFront();
-}
-
-inline void StoreState::write(StoreWrite write) {
-  StoreCall call{environment_.now()};
-  {
-    const CacheEntryRef entry = write.entry;  // its key is looked at when others may have evicted it
-    StoreNews news(signals_);
-    const std::lock_guard lock(mutex_);
-    requireOpen();
-    figures_.call(call.began);
-    call.measured = figures_.isSample();
-    stamp(*entry, endOf(write.ttl, call.began));
-    put(std::move(write.entry), call.began, news);
-    loads_.invalidate(entry->key());
-  }
-  finished(call);
-}
-
-// Of several entries with the same key only the last one is kept.
-inline void dropRepeatedKeys(std::vector<CacheEntryRef>& entries) {
-  std::vector<std::pair<std::string_view, std::size_t>> order;
-  order.reserve(entries.size());
-  for (std::size_t i = 0; i < entries.size(); ++i) order.emplace_back(entries[i]->key(), i);
-  std::sort(order.begin(), order.end());
-  std::vector<std::size_t> repeated;
-  for (std::size_t i = 1; i < order.size(); ++i) {
-    if (order[i].first == order[i - 1].first) repeated.push_back(order[i - 1].second);
-  }
-  for (const std::size_t index : repeated) entries[index] = {};
-  std::erase_if(entries, [](const CacheEntryRef& entry) { return !entry; });
-}
-
-inline void StoreState::writeAll(std::vector<CacheEntryRef> entries, Ttl ttl) {
-  dropRepeatedKeys(entries);
-  std::size_t bytes = 0;
-  for (const CacheEntryRef& entry : entries) bytes += entry->charge();
-  if (!entries.empty() && !cache_.fits(entries.size(), bytes)) {
-    countRefusal();
-    nlohmann::json details{{"entries", entries.size()}, {"sizeBytes", bytes}, {"maximum", options_.maxBytes}};
-    throw Error(StoreErrc::batch_too_large,
-                fmt::format("the batch of {} entries takes {} bytes; the whole store has {}", entries.size(),
-                            bytes, options_.maxBytes),
-                std::move(details));
-  }
-  const std::vector<CacheEntryRef> kept = entries;
-  StoreCall call{environment_.now()};
-  {
-    StoreNews news(signals_);
-    const std::lock_guard lock(mutex_);
-    requireOpen();
-    figures_.call(call.began);
-    call.measured = figures_.isSample();
-    for (const CacheEntryRef& entry : kept) stamp(*entry, endOf(ttl, call.began));
-    if (!kept.empty()) cache_.put(entries, call.began, recorder(news));
-    for (const CacheEntryRef& entry : kept) loads_.invalidate(entry->key());
-    followFront();
-  }
-  finished(call);
-}
-
-inline bool StoreState::writeIfVersion(StoreWrite write, Version expected) {
-  const CacheEntryRef entry = write.entry;
-  StoreCall call{environment_.now()};
-  bool written = false;
-  {
-    StoreNews news(signals_);
-    const std::lock_guard lock(mutex_);
-    requireOpen();
-    figures_.call(call.began);
-    call.measured = figures_.isSample();
-    const CacheEntry* const present = findLive(entry->key(), entry->keyHash, call.began, news);
-    written = (present ? present->version : Version{}) == expected;
-    if (written) {
-      stamp(*entry, endOf(write.ttl, call.began));
-      put(std::move(write.entry), call.began, news);
-      loads_.invalidate(entry->key());
-    }
-  }
-  finished(call);
-  return written;
-}
-
-inline bool StoreState::writeIfSame(StoreWrite write, const CacheEntryRef& seen) {
-  const CacheEntryRef entry = write.entry;
-  const TimePoint now = environment_.now();
-  StoreNews news(signals_);
-  const std::lock_guard lock(mutex_);
-  requireOpen();
-  const CacheEntry* const present = findLive(entry->key(), entry->keyHash, now, news);
-  if (!present || present != seen.get()) return false;
-  stamp(*entry, write.ttl ? endOf(write.ttl, now) : present->expiresAt);
-  put(std::move(write.entry), now, news);
-  loads_.invalidate(entry->key());
-  return true;
-}
-
-inline bool StoreState::erase(std::string_view key) { return eraseEach(std::array{key}) == 1; }
-inline std::size_t StoreState::eraseAll(const NameList& keys) { return eraseEach(keys); }
-
-template <class Keys>
-std::size_t StoreState::eraseEach(const Keys& keys) {
-  for (const auto& key : keys) requireKey(key);
-  std::size_t erased = 0;
-  StoreCall call{environment_.now()};
-  {
-    StoreNews news(signals_);
-    const std::lock_guard lock(mutex_);
-    requireOpen();
-    figures_.call(call.began);
-    call.measured = figures_.isSample();
-    for (const auto& key : keys) {
-      if (CacheEntry* const entry = findLive(key, cache_.hashOf(key), call.began, news)) {
-        cache_.remove(*entry);
-        ++erased;
-      }
-      loads_.invalidate(key);
-    }
-    followFront();
-  }
-  finished(call);
-  return erased;
-}
-
-inline void StoreState::clear() {
-  const std::lock_guard lock(mutex_);
-  requireOpen();
-  cache_.clear();
-  loads_.invalidateAll();
-  followFront();
-}
-
 inline void StoreState::finished(const StoreCall& call) {
   if (!call.measured) return;
   const Duration taken = environment_.now() - call.began;
-  const std::lock_guard lock(mutex_);
-  figures_.time(taken);
+  const std::lock_guard lock(call.shard->mutex);
+  call.shard->figures.time(taken);
 }
 
 inline void StoreState::countError(StoreCall& call) {
-  const std::lock_guard lock(mutex_);
+  if (!call.shard) call.shard = shards_.front().get();
+  const std::lock_guard lock(call.shard->mutex);
   errorOf(call);
 }
 
 inline void StoreState::countRefusal() {
   const TimePoint now = environment_.now();
-  const std::lock_guard lock(mutex_);
-  figures_.call(now);
-  figures_.error();
+  StoreShard& shard = *shards_.front();
+  const std::lock_guard lock(shard.mutex);
+  shard.figures.call(now);
+  shard.figures.error();
 }
 
 inline StoreMetrics StoreState::metrics() const {
-  const std::lock_guard lock(mutex_);
-  StoreMetrics metrics = figures_.metrics();
-  metrics.totalSize = cache_.bytes();
-  metrics.entryCount = cache_.size();
+  StoreFigures total;
+  std::size_t bytes = 0;
+  std::size_t entries = 0;
+  std::uint64_t lost = 0;
+  {
+    const ShardLocks locks(*this, allShards());
+    locks.each([&](const StoreShard& shard) {
+      total.add(shard.figures);
+      bytes += shard.cache.bytes();
+      entries += shard.cache.size();
+      lost += shard.cache.lostEntries();
+    });
+  }
+  StoreMetrics metrics = total.metrics();
+  metrics.corruptions += lost;
+  metrics.totalSize = bytes;
+  metrics.entryCount = entries;
   return metrics;
 }
 
 inline HealthReport StoreState::health() {
   const TimePoint now = environment_.now();
   HealthReport health;
-  const std::lock_guard lock(mutex_);
-  figures_.report(health, now, cache_.bytes(), options_.maxBytes);
-  const std::optional<TimePoint> next = cache_.nextExpiry();
-  if (started_ && next && now - std::max(*next, *started_) > 2 * options_.sweepInterval) {
+  StoreFigures total;
+  std::size_t bytes = 0;
+  Duration latest = Duration::zero();
+  {
+    const ShardLocks locks(*this, allShards());
+    locks.each([&](StoreShard& shard) {
+      shard.figures.rotate(now);
+      total.add(shard.figures);
+      bytes += shard.cache.bytes();
+      const std::optional<TimePoint> next = shard.cache.nextExpiry();
+      if (shard.started && next) latest = std::max(latest, now - std::max(*next, *shard.started));
+    });
+  }
+  total.report(health, bytes, maxBytes());
+  if (latest > 2 * options_.sweepInterval) {
     using Seconds = std::chrono::duration<double>;
-    const double late = Seconds(now - std::max(*next, *started_)).count();
+    const double late = Seconds(latest).count();
     health.report("sweep_overdue",
                   fmt::format("an entry expired {:.1f} s ago and was not yet swept away", late), late,
                   Seconds(2 * options_.sweepInterval).count());
@@ -364,17 +336,22 @@ inline HealthReport StoreState::health() {
   return health;
 }
 
-inline bool StoreState::checkInvariants() const {
-  const std::lock_guard lock(mutex_);
-  return cache_.checkInvariants();
+inline std::size_t StoreState::maxBytes() const noexcept {
+  return shards_.front()->cache.maxBytes() * shards_.size();
 }
 
-inline bool StoreState::flipValueBit(std::string_view key, std::size_t bit) {
-  const std::lock_guard lock(mutex_);
-  CacheEntry* const entry = cache_.find(key, cache_.hashOf(key));
-  if (!entry || bit / 8 >= entry->value().size()) return false;
-  entry->flipValueBit(bit);
-  return true;
+inline bool StoreState::checkInvariants() const {
+  bool sound = true;
+  const ShardLocks locks(*this, allShards());
+  locks.each([&](const StoreShard& shard) { sound = sound && shard.cache.checkInvariants(); });
+  return sound;
+}
+
+inline bool StoreState::flipBit(std::string_view key, EntryDamage::Place place, std::size_t bit) {
+  StoreShard& shard = shardOf(key);
+  const std::lock_guard lock(shard.mutex);
+  CacheEntry* const entry = shard.cache.find(key, hashOf(key));
+  return entry && EntryDamage::flip(*entry, place, bit);
 }
 
 }  // namespace lukhas::detail
