@@ -11,15 +11,15 @@
 
 #include "lukhas/sim/simulation.hpp"
 #include "lukhas/store/detail/store_access.hpp"
-#include "lukhas/store/eviction_order.hpp"
 #include "support/catch.hpp"
+#include "support/fifo_policy.hpp"
 
 using lukhas::AsyncMemoryStore;
 using lukhas::Eviction;
 using lukhas::EvictionEntry;
-using lukhas::EvictionOrder;
 using lukhas::EvictionPolicy;
 using lukhas::detail::StoreAccess;
+using lukhas::test::FifoPolicy;
 
 namespace {
 
@@ -55,19 +55,6 @@ struct Evicting {
     }
     return static_cast<double>(2 * hits) / static_cast<double>(keys * rounds);
   }
-};
-
-// Who came first goes first.
-class FifoPolicy final : public EvictionPolicy {
- public:
-  void added(EvictionEntry& entry) noexcept override { order_.addNewest(entry); }
-  void used(EvictionEntry&) noexcept override {}
-  void removed(EvictionEntry& entry) noexcept override { order_.remove(entry); }
-  EvictionEntry* victim(std::size_t) noexcept override { return order_.oldest(); }
-  void clear() noexcept override { order_.clear(); }
-
- private:
-  EvictionOrder order_;
 };
 
 // Keeps whatever it has.
@@ -165,4 +152,38 @@ TEST_CASE("a store whose policy lets nobody go refuses what comes in and keeps w
   CHECK(never.store.getMetrics().entryCount == stored);
   CHECK(never.evicted.empty());
   CHECK(never.store.tryGet<std::string>("k0"));
+}
+
+TEST_CASE("a batch may replace what the policy lets go for it", "[store][eviction]") {
+  Evicting fifo(evictionBy<FifoPolicy>());
+  for (std::size_t i = 0; i < 900; ++i) fifo.access(i, 1000);
+  std::vector<std::pair<std::string, std::string>> batch;
+  for (int i = 0; i < 50; ++i) batch.emplace_back(fmt::format("k{}", i), std::string(15'000, 'y'));
+  fifo.store.tryBatchSet(batch);
+  for (const auto& [key, value] : batch) CHECK(fifo.store.tryGet<std::string>(key) == value);
+}
+
+TEST_CASE("a batch for which the policy lets nobody go changes nothing", "[store][eviction]") {
+  Evicting never(evictionBy<Never>());
+  never.store.trySet("k", std::string(900'000, 'x'));
+  const std::vector<std::pair<std::string, std::string>> batch{{"a", "1"}, {"b", std::string(900'000, 'x')}};
+  CHECK_THROWS_AS(never.store.tryBatchSet(batch), lukhas::Error);
+  CHECK(never.store.tryHas("k"));
+  CHECK_FALSE(never.store.tryHas("a"));
+  never.store.trySet("small", std::string("fits"));
+  CHECK(never.store.getMetrics().evictions == 0);
+}
+
+TEST_CASE("with the adaptive policy a scan does not wash out what is used often", "[store][eviction]") {
+  const auto hitsOf = [](const Eviction& eviction, std::size_t shards) {
+    Evicting cache(eviction, shards);
+    for (std::size_t round = 0; round < 40; ++round) {
+      for (std::size_t i = 0; i < 300; ++i) cache.access(i, 1000);
+      for (std::size_t i = 0; i < 1000; ++i) cache.access(1000 + 1000 * round + i, 1000);
+    }
+    return cache.store.getMetrics().hits;
+  };
+  CHECK(hitsOf(Eviction::lru(), 1) == 0);
+  CHECK(hitsOf(Eviction::adaptive(), 1) > 3000);
+  CHECK(hitsOf(Eviction::adaptive(), 2) > 0);
 }

@@ -9,28 +9,13 @@
 #include "lukhas/store/eviction_order.hpp"
 #include "support/catch.hpp"
 #include "support/eviction_entries.hpp"
+#include "support/fifo_policy.hpp"
 
 using lukhas::Eviction;
 using lukhas::EvictionEntry;
-using lukhas::EvictionOrder;
 using lukhas::EvictionPolicy;
+using lukhas::test::FifoPolicy;
 using lukhas::test::PlainEntry;
-
-namespace {
-
-class Fifo final : public EvictionPolicy {
- public:
-  void added(EvictionEntry& entry) noexcept override { order_.addNewest(entry); }
-  void used(EvictionEntry&) noexcept override {}
-  void removed(EvictionEntry& entry) noexcept override { order_.remove(entry); }
-  EvictionEntry* victim(std::size_t) noexcept override { return order_.oldest(); }
-  void clear() noexcept override { order_.clear(); }
-
- private:
-  EvictionOrder order_;
-};
-
-}  // namespace
 
 TEST_CASE("a store evicts by LRU unless told otherwise", "[store][eviction]") {
   CHECK(Eviction().isLru());
@@ -50,7 +35,7 @@ TEST_CASE("a factory gets capacity and seed, and is called for each policy", "[s
   const Eviction eviction = Eviction::own([&](std::size_t capacityBytes, std::uint64_t seed) {
     capacities.push_back(capacityBytes);
     seeds.push_back(seed);
-    return std::make_unique<Fifo>();
+    return std::make_unique<FifoPolicy>();
   });
   CHECK_FALSE(eviction.isLru());
   const auto one = eviction.make(1000, 7);
@@ -62,7 +47,7 @@ TEST_CASE("a factory gets capacity and seed, and is called for each policy", "[s
 
 TEST_CASE("a policy of ten lines decides who goes", "[store][eviction]") {
   const auto policy =
-      Eviction::own([](std::size_t, std::uint64_t) { return std::make_unique<Fifo>(); }).make(1000, 1);
+      Eviction::own([](std::size_t, std::uint64_t) { return std::make_unique<FifoPolicy>(); }).make(1000, 1);
   PlainEntry first(1, 100);
   PlainEntry second(2, 100);
   CHECK(policy->victim(100) == nullptr);
@@ -77,7 +62,7 @@ TEST_CASE("a policy of ten lines decides who goes", "[store][eviction]") {
 }
 
 TEST_CASE("what a policy does not override costs nothing and breaks nothing", "[store][eviction]") {
-  Fifo policy;
+  FifoPolicy policy;
   PlainEntry old(1, 100);
   PlainEntry other(2, 100);
   PlainEntry fresh(1, 200);
