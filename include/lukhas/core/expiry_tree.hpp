@@ -43,7 +43,7 @@ namespace lukhas {
 // Costs. push, erase, relocate and a step of settleFront: O(log n + leafSize), with small factors; n elements
 // take 16 bytes each, and half as much again for what is free in the leaves. Nothing is ever copied as a
 // whole, and leaves that have become small are joined, so that the memory follows the number of elements but
-// for 8 bytes for each leaf that there ever was since it was empty.
+// for 8 bytes a leaf of the most that there were at once since it was empty.
 //
 // Lifetime. The tree neither owns its elements nor touches them when it is destroyed. Reads no clock. Not
 // thread-safe: the component that owns it guards it.
@@ -100,9 +100,10 @@ class ExpiryTree {
   }
 
   // Calls visit(node) for all elements that may be due at or before `limit`, in no order; those that lie
-  // there too early are among them. visit must not change the tree. O(k + leafSize) for k of them.
+  // there too early are among them; but for no more than `most`, those of the first leaves. visit must not
+  // change the tree. O(k + leafSize) for k of them.
   template <class Visit>
-  void forEachUntil(TimePoint limit, Visit&& visit) const;
+  void forEachUntil(TimePoint limit, std::size_t most, Visit&& visit) const;
 
   // For tests: O(n).
   [[nodiscard]] bool checkInvariants() const noexcept;
@@ -383,20 +384,21 @@ void ExpiryTree<Node, Order, leafSize>::release(Leaf& leaf) noexcept {
 
 template <class Node, class Order, std::size_t leafSize>
 template <class Visit>
-void ExpiryTree<Node, Order, leafSize>::forEachUntil(TimePoint limit, Visit&& visit) const {
+void ExpiryTree<Node, Order, leafSize>::forEachUntil(TimePoint limit, std::size_t most, Visit&& visit) const {
   index_.forEach([&](Leaf& leaf) {
     bool goesOn = true;
     for (std::size_t i = leaf.begin; i < leaf.end; ++i) {
       if (leaf.items[i].time <= limit) prefetch(leaf.items[i].node);
     }
     for (std::size_t i = leaf.begin; i < leaf.end; ++i) {
-      if (leaf.items[i].time <= limit) {
-        visit(static_cast<const Node&>(*leaf.items[i].node));
-      } else {
+      if (leaf.items[i].time > limit) {
         goesOn = false;
+      } else if (most > 0) {
+        --most;
+        visit(static_cast<const Node&>(*leaf.items[i].node));
       }
     }
-    return goesOn;
+    return goesOn && most > 0;
   });
 }
 

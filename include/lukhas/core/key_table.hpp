@@ -29,6 +29,7 @@ template <class Node>
 struct KeyHookLinks {
   using Bucket = KeyHook*;                             // the first one's
   static constexpr std::size_t elementsPerBucket = 1;  // how full the table becomes
+  static constexpr bool checked = false;               // whether a damaged link can be told
 
   static std::uint64_t hash(const Node& node) noexcept { return hook(node).keyHash; }
   static Node* next(const Node& node) noexcept { return static_cast<Node*>(hook(node).nextInBucket); }
@@ -64,8 +65,9 @@ struct KeyHookLinks {
 // Costs. find, insert, erase, replace: O(1) expected, and O(1) in the worst case but for the length of a
 // bucket. The order of the elements means nothing, so nothing walks through them but checks.
 //
-// Elements that keep hash and link in a form of their own give Links with the members of KeyHookLinks; those
-// that find out that a link is damaged give null for it, and the table goes on without what lies behind.
+// Elements that keep hash and link in a form of their own give Links with the members of KeyHookLinks. Those
+// that can tell a damaged link are `checked`: they give null for one, and isCut() says so of its element or
+// bucket. The table goes on without what lies behind; see isCut().
 //
 // Lifetime. The table neither owns its elements nor touches them when it is destroyed. Not thread-safe: the
 // component that owns it guards it.
@@ -93,12 +95,17 @@ class KeyTable {
   // Null when there is none.
   [[nodiscard]] Node* find(std::string_view key, std::uint64_t hash) const noexcept {
     if (size_ == 0) return nullptr;
-    for (Node* node = first(indexOf(hash)); node; node = Links::next(*node)) {
+    const std::size_t index = indexOf(hash);
+    const Node* last = nullptr;
+    for (Node* node = first(index); node; last = node, node = Links::next(*node)) {
       Links::approach(*node);
       if (Links::hash(*node) == hash && node->key() == key) return node;
     }
+    noteEnd(last, index);
     return nullptr;
   }
+  // Whether a damaged link was met since forget(): what find() did not find may then be there all the same.
+  [[nodiscard]] bool isCut() const noexcept { return cut_; }
   // As find, and makes what it found the first of its bucket: what is asked for often is found at once.
   [[nodiscard]] Node* findAndPromote(std::string_view key, std::uint64_t hash) noexcept {
     if (size_ == 0) return nullptr;
@@ -114,6 +121,7 @@ class KeyTable {
       }
       return node;
     }
+    noteEnd(before, index);
     return nullptr;
   }
   // Whether the element is in the table.
@@ -170,12 +178,14 @@ class KeyTable {
   void forget() noexcept {
     for (std::size_t i = 0; i < bucketCount_; ++i) buckets_[i] = nullptr;
     size_ = 0;
+    cut_ = false;
   }
 
   // Forgets all elements and gives the memory back.
   void release() noexcept {
     buckets_.shrinkTo(0);
     bucketCount_ = size_ = 0;
+    cut_ = false;
   }
 
   // Calls visit(node) for each element, in an order that means nothing. `visit` may destroy the element, and
@@ -233,6 +243,13 @@ class KeyTable {
     return false;
   }
 
+  // A chain was followed to its end, which is `last`, or the bucket itself.
+  void noteEnd([[maybe_unused]] const Node* last, [[maybe_unused]] std::size_t index) const noexcept {
+    if constexpr (Links::checked) {
+      if (last ? Links::isCut(*last) : Links::isCut(buckets_[index])) cut_ = true;
+    }
+  }
+
   // Bucket b takes over, from the bucket that had its place, the elements that now belong to b.
   void split() noexcept {
     const std::size_t added = bucketCount_++;
@@ -241,8 +258,10 @@ class KeyTable {
     Node* lastKept = nullptr;
     Node* lastMoved = nullptr;
     buckets_[added] = nullptr;
+    if (!node) noteEnd(nullptr, from);
     while (node) {
       Node* const next = Links::next(*node);
+      if (!next) noteEnd(node, from);
       const bool moves = indexOf(Links::hash(*node)) == added;
       Node*& last = moves ? lastMoved : lastKept;
       if (!last) {
@@ -262,17 +281,21 @@ class KeyTable {
     const std::size_t into = removed ^ std::bit_floor(removed);
     Node* const moved = first(removed);
     Node* last = first(into);
+    if (!moved) noteEnd(nullptr, removed);
     if (!last) {
+      noteEnd(nullptr, into);
       buckets_[into] = moved;
       return;
     }
     while (Node* const next = Links::next(*last)) last = next;
+    noteEnd(last, into);
     Links::setNext(*last, moved);
   }
 
   Buckets buckets_;
   std::size_t bucketCount_ = 0;  // 0, or at least `smallest`
   std::size_t size_ = 0;
+  mutable bool cut_ = false;  // find() may note it: nothing but a hint that is asked for under the same guard
 };
 
 }  // namespace lukhas

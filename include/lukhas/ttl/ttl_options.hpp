@@ -48,7 +48,7 @@ struct TTLEnforcementEngineOptions {
   // maxSliceTime. 1 to 1,000,000.
   std::size_t maxEntriesPerSlice = 1000;
   // How long a slice goes on, whatever the listeners take: others on the executor wait for so long, and for
-  // one listener's call. It always gets on by one entry. 10 us to 1 s.
+  // up to four calls of listeners that were quick until then. It always gets on by one entry. 10 us to 1 s.
   Duration maxSliceTime = std::chrono::milliseconds(1);
   // From expiry to removal and onExpired: who looked at the entry just before it expired can finish, or bring
   // it back by refresh(). Zero: none. Up to 24 h.

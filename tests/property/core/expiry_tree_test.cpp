@@ -91,7 +91,7 @@ struct Bench {
   }
   void look(Time limit) {
     std::set<int> seen;
-    tree.forEachUntil(limit, [&](const Element& element) {
+    tree.forEachUntil(limit, tree.size(), [&](const Element& element) {
       if (element.due.time <= limit) RC_ASSERT(seen.insert(element.id).second);
     });
     std::set<int> expected;

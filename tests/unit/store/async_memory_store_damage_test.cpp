@@ -1,4 +1,5 @@
 // Bits that flip, and how they are found.
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -138,4 +139,80 @@ TEST_CASE("nothing is scrubbed before start and after stop, nor unless asked for
   without.world.runFor(10s);
   CHECK(without.corrupt == 0);
   without.store.stop();
+}
+
+TEST_CASE("an entry whose header is damaged can be given another end of its life", "[store]") {
+  for (std::size_t bit = 0; bit < 8 * CacheEntry::headerBytes; ++bit) {
+    if (isLeftOut(bit / 8)) continue;
+    INFO("bit " << bit % 8 << " of byte " << bit / 8);
+    Damaged test;
+    REQUIRE(StoreAccess::flipBit(test.store, "key", EntryDamage::Place::header, bit));
+    (void)test.store.tryTouch("key", std::chrono::minutes(10));
+    test.store.tryRemove("key");
+    for (int i = 0; i < 40; ++i) test.store.tryRemove(fmt::format("other{}", i));
+    CHECK(test.store.getMetrics().entryCount <= 1);  // one with a damaged hash is there until it expires
+    test.store.tryClear();
+    CHECK(test.store.getMetrics().totalSize == 0);
+    CHECK(StoreAccess::checkInvariants(test.store));
+  }
+}
+
+TEST_CASE("what lies behind a damaged link is found, and does not come back once it was replaced or removed",
+          "[store]") {
+  for (std::size_t bit = 0; bit < 8 * CacheEntry::headerBytes; ++bit) {
+    if (isLeftOut(bit / 8)) continue;
+    for (int damaged = 0; damaged < 30; damaged += 7) {
+      INFO("bit " << bit % 8 << " of byte " << bit / 8 << " of key " << damaged);
+      lukhas::Simulation world;
+      AsyncMemoryStore store(world.environment());
+      store.start();
+      const auto key = [](int i) { return fmt::format("k{}", i); };
+      for (int i = 0; i < 110; ++i) store.trySet(key(i), std::string("old"), i == damaged ? 30s : 3600s);
+      REQUIRE(StoreAccess::flipBit(store, key(damaged), EntryDamage::Place::header, bit));
+      for (int i = 0; i < 110; ++i) {
+        if (i != damaged) store.trySet(key(i), std::string("new"), 600s);
+      }
+      world.runFor(61s);  // the damaged one is swept away
+      CHECK(StoreAccess::checkInvariants(store));
+      for (int i = 0; i < 110; ++i) {
+        if (i == damaged) continue;
+        CHECK(store.tryGet<std::string>(key(i)) == "new");
+        store.tryRemove(key(i));
+        CHECK_FALSE(store.tryHas(key(i)));
+      }
+      store.stop();
+    }
+  }
+}
+
+TEST_CASE("an entry whose lengths are damaged goes as a corrupt one, without a key", "[store]") {
+  for (std::size_t bit = 0; bit < 8 * CacheEntry::headerBytes; ++bit) {
+    if (isLeftOut(bit / 8)) continue;
+    lukhas::Simulation world;
+    AsyncMemoryStore store(world.environment());
+    std::vector<lukhas::EntryEvicted> gone;
+    const auto watching =
+        store.onEvicted.connect([&](const lukhas::EntryEvicted& event) { gone.push_back(event); });
+    store.trySet("key", std::string("value"), std::chrono::seconds(1));
+    REQUIRE(StoreAccess::flipBit(store, "key", EntryDamage::Place::header, bit));
+    world.runFor(std::chrono::seconds(2));
+    (void)store.tryGet<std::string>("key");  // expired by now, if it is found
+    store.trySet("other", std::string("value"));
+    store.tryClear();
+    for (const lukhas::EntryEvicted& event : gone) {
+      const bool known = event.key == "key" || event.key == "other";
+      CHECK((known || (event.key.empty() && event.cause == lukhas::EvictionCause::corrupt)));
+    }
+    CHECK(store.getMetrics().totalSize == 0);
+  }
+}
+
+TEST_CASE("a listener may destroy the store when a long value is found damaged", "[store]") {
+  lukhas::Simulation world;
+  auto store = std::make_unique<AsyncMemoryStore>(world.environment());
+  const auto watching = store->onCorruption.connect([&](const lukhas::EntryCorrupted&) { store.reset(); });
+  store->trySet("key", std::string(5000, 'x'));
+  REQUIRE(StoreAccess::flipBit(*store, "key", EntryDamage::Place::value, 7));
+  CHECK_FALSE(store->tryGet<std::string>("key"));
+  CHECK_FALSE(store);
 }

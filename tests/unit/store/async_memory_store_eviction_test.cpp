@@ -187,3 +187,19 @@ TEST_CASE("with the adaptive policy a scan does not wash out what is used often"
   CHECK(hitsOf(Eviction::adaptive(), 1) > 3000);
   CHECK(hitsOf(Eviction::adaptive(), 2) > 0);
 }
+
+TEST_CASE("a batch that evicts as many as it has takes no longer for each of them than a small one",
+          "[store][eviction]") {
+  constexpr int count = 20'000;
+  lukhas::Simulation world;
+  AsyncMemoryStore store{world.environment(), {.maxBytes = count * 200}};
+  for (int round = 0; round < 2; ++round) {
+    std::vector<std::pair<std::string, std::string>> batch;
+    for (int i = 0; i < count; ++i) {
+      batch.emplace_back(fmt::format("{}:{}", round, i), std::string(64, 'x'));
+    }
+    store.tryBatchSet(batch);  // a walk through the batch for each victim would be 400 million steps
+    CHECK(store.tryHas("1:0") == (round == 1));
+  }
+  CHECK(StoreAccess::checkInvariants(store));
+}

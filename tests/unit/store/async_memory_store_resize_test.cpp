@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <cstdint>
 #include <exception>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -107,4 +109,34 @@ TEST_CASE("a limit that the option could not have is refused, and nothing change
     CHECK_THROWS_AS(test.store.resize(bytes), lukhas::Error);
   }
   test.store.trySet("large", std::string(3 * quarter, 'x'));
+}
+
+TEST_CASE("a resize ends although the policy lets nobody go", "[store]") {
+  // Lets nobody go.
+  class Stubborn final : public lukhas::EvictionPolicy {
+   public:
+    void added(lukhas::EvictionEntry&) noexcept override {}
+    void used(lukhas::EvictionEntry&) noexcept override {}
+    void removed(lukhas::EvictionEntry&) noexcept override {}
+    lukhas::EvictionEntry* victim(std::size_t) noexcept override { return nullptr; }
+    void clear() noexcept override {}
+  };
+  const auto make = [](std::size_t, std::uint64_t) { return std::make_unique<Stubborn>(); };
+  lukhas::Simulation world;
+  AsyncMemoryStore store{world.environment(),
+                         {.maxBytes = 4 * quarter, .eviction = lukhas::Eviction::own(make)}};
+  store.trySet("k", std::string(2 * quarter, 'x'), 10s);
+  bool done = false;
+  auto shrink = [&]() -> asio::awaitable<void> {
+    co_await store.resize(quarter);
+    done = true;
+  };
+  world.spawn(shrink());
+  world.runFor(1s);
+  CHECK(done);
+  CHECK(store.tryHas("k"));
+  world.runFor(10s);
+  CHECK_FALSE(store.tryHas("k"));
+  store.trySet("small", std::string("fits"));
+  CHECK(store.getMetrics().totalSize <= quarter);
 }

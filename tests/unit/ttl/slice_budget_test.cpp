@@ -59,6 +59,13 @@ TEST_CASE("where time stands still a slice ends by its number", "[ttl]") {
   CHECK(run.entries == 1000);
 }
 
+TEST_CASE("where listeners are called, those that become slow make a slice late by at most four of them",
+          "[ttl]") {
+  const SliceRun run = runSlice({1000, 1ms, TimePoint(), SliceBudget::rarestBetweenCalls},
+                                [](std::size_t n) { return n < 200 ? Duration(1us) : Duration(2ms); });
+  CHECK(run.taken <= 1ms + 4 * 2ms);
+}
+
 TEST_CASE("entries that become slow in the middle of a slice make it late by at most sixteen of them",
           "[ttl]") {
   const auto cost = [](std::size_t n) { return n < 500 ? Duration(100ns) : Duration(100us); };

@@ -306,3 +306,15 @@ TEST_CASE("a listener of what expires soon may prolong or unregister or destroy 
   CHECK(ttl.expired == Lines{"c/@35000", "d/@35000", "a/@55000"});
   CHECK(ttl->onExpiringSoon.listenerErrors() == 3);
 }
+
+TEST_CASE("an entry of another type with the same moment of warning is warned of behind the earlier ones",
+          "[ttl]") {
+  TtlWorld ttl({.policies = {{"a", {.expiringSoonWindow = 10s}}, {"b", {.expiringSoonWindow = 20s}}}});
+  ttl->start();
+  ttl->registerEntry("x", 40s, "a");
+  ttl->registerEntry("y", 40s, "a");
+  ttl->registerEntry("x", 50s, "b");  // 50 s - 20 s is 40 s - 10 s
+  CHECK(ttl->checkInvariants());
+  ttl.world.run();
+  CHECK(ttl.soon == Lines{"y/a@30000-10000", "x/b@30000-20000"});
+}

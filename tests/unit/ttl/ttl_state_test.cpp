@@ -333,3 +333,14 @@ TEST_CASE("a full engine is not healthy", "[ttl]") {
   CHECK(health.issues[0].code == "full");
   CHECK(health.issues[0].value == 3);
 }
+
+TEST_CASE("an entry with a long grace period does not hide another that is overdue", "[ttl]") {
+  TtlWorld ttl({.policies = {{"patient", {.gracePeriod = 24h}}, {"strict", {.gracePeriod = 0s}}}});
+  ttl->registerEntry("first", 30s, "patient");
+  ttl->registerEntry("second", 31s, "strict");
+  ttl.world.runFor(1h);
+  const lukhas::HealthReport health = ttl->healthCheck();
+  REQUIRE_FALSE(health.healthy);
+  CHECK(health.issues[0].code == "not_running");
+  CHECK(health.issues[0].value == 3569'000.0);
+}

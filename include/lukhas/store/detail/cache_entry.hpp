@@ -98,6 +98,7 @@ class CacheEntry : public EvictionEntry, private CacheKeyLength, public ExpiryHo
   [[nodiscard]] CacheEntry* nextInBucket() const noexcept {
     return nextInBucket_.sound() ? static_cast<CacheEntry*>(nextInBucket_.get()) : nullptr;
   }
+  [[nodiscard]] bool nextIsDamaged() const noexcept { return !nextInBucket_.sound(); }
   void setNextInBucket(CacheEntry* next) noexcept { nextInBucket_ = next; }
 
  private:

@@ -31,7 +31,10 @@ struct CacheEntryLinks {
   static std::uint64_t hash(const CacheEntry& entry) noexcept { return entry.keyHash; }
   static CacheEntry* next(const CacheEntry& entry) noexcept { return entry.nextInBucket(); }
   static void setNext(CacheEntry& entry, CacheEntry* next) noexcept { entry.setNextInBucket(next); }
-  static CacheEntry* first(const Bucket& bucket) noexcept { return bucket; }
+  static CacheEntry* first(const Bucket& bucket) noexcept { return bucket.sound() ? bucket.get() : nullptr; }
+  static constexpr bool checked = true;
+  static bool isCut(const CacheEntry& last) noexcept { return last.nextIsDamaged(); }
+  static bool isCut(const Bucket& bucket) noexcept { return !bucket.sound(); }
   // Key and value are asked of the memory together with the header, not after it.
   static void approach(const CacheEntry& entry) noexcept {
     const auto* const bytes = reinterpret_cast<const std::byte*>(&entry);
@@ -113,9 +116,12 @@ class EntryCache {
   [[nodiscard]] CacheEntry* find(std::string_view key, std::uint32_t hash) const noexcept {
     return table_.find(key, hash);
   }
-  // For those who use what they find.
+  // For those who use what they find. Never misses what lies behind a damaged link.
   [[nodiscard]] CacheEntry* findUsed(std::string_view key, std::uint32_t hash) noexcept {
-    return table_.findAndPromote(key, hash);
+    CacheEntry* const entry = table_.findAndPromote(key, hash);
+    if (entry || !table_.isCut()) return entry;
+    (void)rebuild();
+    return table_.find(key, hash);
   }
   // Also when something of the entry is damaged, but not all at once.
   [[nodiscard]] bool contains(const CacheEntry& entry) const noexcept {
@@ -136,7 +142,10 @@ class EntryCache {
     if (!heap_.contains(entry)) (void)rebuild();
     return heap_.timeOf(entry);
   }
-  void setExpiry(CacheEntry& entry, TimePoint expiresAt) noexcept { heap_.update(entry, expiresAt); }
+  void setExpiry(CacheEntry& entry, TimePoint expiresAt) noexcept {
+    if (!heap_.contains(entry)) (void)rebuild();
+    heap_.update(entry, expiresAt);
+  }
   // The earliest end of all, which is at hand. Precondition: there is an entry.
   [[nodiscard]] TimePoint firstExpiry() const noexcept { return heap_.frontTime(); }
   // The earliest time at which an entry expires, if any ever does.
@@ -171,10 +180,11 @@ class EntryCache {
     releaseArrays();
   }
 
-  // Lets an entry go that is not readable(): its lengths, with version or hash, are damaged.
+  // Lets an entry go that is not readable(): its lengths, with version or hash, are damaged. It counts as
+  // lost.
   void removeDamaged(CacheEntry& entry) noexcept {
     assert(!entry.readable());
-    if (rebuild(&entry)) --lostEntries_;  // the caller counts it
+    (void)rebuild(&entry);
   }
 
   // Makes room for all of `fresh`, which link() then puts in, in place of what their keys hold now. No key is
@@ -198,13 +208,16 @@ class EntryCache {
     limitBytes_ = std::max(maxBytes, bytes());
     if (own_) own_->resized(maxBytes);
   }
-  // Lets at most so many entries go. True when that was not enough.
+  // Lets at most so many entries go. True when that was not enough, and others may go.
   template <class Gone>
   bool shrink(std::size_t most, TimePoint now, Gone&& gone) noexcept {
     for (; most > 0 && bytes() > maxBytes(); --most) {
       if (removeExpired(now, 1, gone) == 1) continue;
       CacheEntry* const victim = victimFor(0);
-      if (!victim) break;
+      if (!victim) {
+        limitBytes_ = std::max(maxBytes(), bytes());
+        return false;
+      }
       gone(std::as_const(*victim), EvictionCause::size);
       remove(*victim);
     }

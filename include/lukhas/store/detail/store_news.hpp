@@ -60,7 +60,8 @@ class StoreNews {
 
   void emit(Gone& gone) const noexcept {
     try {
-      const std::string key(gone.entry->key());
+      // Of an entry whose lengths are damaged, not even the key can be read.
+      const std::string key(gone.entry->readable() ? gone.entry->key() : std::string_view());
       if (gone.cause == EvictionCause::corrupt) signals_.corruption.emit(EntryCorrupted{key});
       if (gone.cause == EvictionCause::expired) signals_.expired.emit(StoredEntryExpired{key});
       if (signals_.evicted.empty()) return;

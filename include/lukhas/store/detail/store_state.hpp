@@ -163,6 +163,7 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   // Whether an entry is what was stored; removes it when it is not, and reports that if nobody else has
   // removed it. `read` says whether the look at it was counted as a read.
   [[nodiscard]] bool verify(const CacheEntryRef& entry, StoreCall& call, Counted read);
+  void dropDamaged(const CacheEntryRef& entry, StoreCall& call, Counted read);
   // Waits until it is the caller's turn.
   [[nodiscard]] static asio::awaitable<std::shared_ptr<LoadWaiter>> waitForTurn(
       std::shared_ptr<StoreState> state, std::shared_ptr<Load> load);
@@ -267,8 +268,10 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   void removeCorrupt(StoreShard& shard, CacheEntry& entry, StoreNews& news) noexcept;
   [[nodiscard]] static auto recorder(StoreShard& shard, StoreNews& news) noexcept {
     return [&shard, &news](const CacheEntry& entry, EvictionCause cause) noexcept {
-      shard.figures.gone(cause);
-      if (!shard.closed) news.gone(entry, cause);
+      // Whatever it was to go for, it is damaged; the cache counts it among those that it has lost.
+      const bool readable = entry.readable();
+      if (readable) shard.figures.gone(cause);
+      if (!shard.closed) news.gone(entry, readable ? cause : EvictionCause::corrupt);
     };
   }
   void stamp(StoreShard& shard, CacheEntry& entry, TimePoint now) const noexcept {

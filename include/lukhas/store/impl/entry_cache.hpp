@@ -1,6 +1,8 @@
 // EntryCache: putting entries in, and what is done about damaged links.
 #pragma once
 
+#include <unordered_map>
+
 #include "lukhas/store/detail/entry_cache.hpp"
 
 namespace lukhas::detail {
@@ -34,14 +36,21 @@ EntryCache::Change EntryCache::prepare(std::span<CacheEntryRef> fresh, TimePoint
 
 template <class Gone>
 bool EntryCache::makeRoom(std::span<CacheEntryRef> fresh, Change& change, TimePoint now, Gone& gone) {
-  constexpr std::size_t extraVictims = 16;             // of each write to a cache that is to become smaller
-  const auto forget = [&](const CacheEntry& victim) {  // it may be one of those that are to be replaced
-    for (const CacheEntryRef& entry : fresh) {
-      if (entry->older != &victim) continue;
-      entry->older = nullptr;
-      change.replacedBytes -= victim.charge();
-      ++change.newKeys;
+  constexpr std::size_t extraVictims = 16;  // of each write to a cache that is to become smaller
+  std::unordered_map<const CacheEntry*, CacheEntry*> replacing;  // what is to be replaced, and by what
+  bool listed = false;
+  const auto forget = [&](const CacheEntry& victim) {  // it may be one of those
+    if (!std::exchange(listed, true)) {
+      for (const CacheEntryRef& entry : fresh) {
+        if (entry->older) replacing.emplace(static_cast<CacheEntry*>(entry->older.get()), entry.get());
+      }
     }
+    const auto found = replacing.find(&victim);
+    if (found == replacing.end()) return;
+    found->second->older = nullptr;
+    change.replacedBytes -= victim.charge();
+    ++change.newKeys;
+    replacing.erase(found);
   };
   const auto needed = [&] {
     const std::size_t entries = size() + change.newKeys;

@@ -167,7 +167,13 @@ StoreRead StoreState::readWith(std::string_view key, Use&& use) {
     }
     if (!news.empty()) read.alive = shared_from_this();
   }
-  if (read.entry && !verify(read.entry, read.call, Counted::yes)) read.entry = {};
+  if (read.entry && read.entry->intact()) {
+    shard.figures.hit();
+  } else if (read.entry) {
+    read.alive = shared_from_this();  // a listener may destroy the store
+    dropDamaged(read.entry, read.call, Counted::yes);
+    read.entry = {};
+  }
   return read;
 }
 
@@ -215,17 +221,20 @@ inline StoreBatchRead StoreState::readAll(const NameList& keys) {
 
 // The shard is that of the call: the entry's own hash may be what is damaged.
 inline bool StoreState::verify(const CacheEntryRef& entry, StoreCall& call, Counted read) {
-  StoreShard& shard = *call.shard;
-  if (entry->intact()) {
-    if (read == Counted::yes) shard.figures.hit();
-    return true;
+  if (!entry->intact()) {
+    dropDamaged(entry, call, read);
+    return false;
   }
+  if (read == Counted::yes) call.shard->figures.hit();
+  return true;
+}
+inline void StoreState::dropDamaged(const CacheEntryRef& entry, StoreCall& call, Counted read) {
+  StoreShard& shard = *call.shard;
   StoreNews news = makeNews();
   const std::lock_guard lock(shard.mutex);
   if (read == Counted::yes) shard.figures.foundDamaged();
   errorOf(call);
   if (shard.cache.contains(*entry)) removeCorrupt(shard, *entry, news);
-  return false;
 }
 
 inline bool StoreState::has(std::string_view key) {
@@ -257,10 +266,22 @@ inline std::vector<std::string> StoreState::keys(std::string_view prefix) const 
   {
     const ShardLocks locks(*this, allShards());
     locks.each([&](StoreShard& shard) {
-      shard.cache.forEach([&](const CacheEntry& entry) {
-        if (!entry.readable() || !entry.key().starts_with(prefix)) return;
-        if (shard.cache.expiryOf(entry) > now) found.emplace_back(entry.key());
-      });
+      const std::size_t before = found.size();
+      const auto collect = [&] {
+        bool sound = true;
+        found.resize(before);
+        shard.cache.forEach([&](const CacheEntry& entry) {
+          if (!shard.cache.isSound(entry)) {
+            sound = false;
+          } else if (entry.key().starts_with(prefix) && shard.cache.expiryOf(entry) > now) {
+            found.emplace_back(entry.key());
+          }
+        });
+        return sound;
+      };
+      if (collect()) return;
+      (void)shard.cache.rebuild();  // not while something walks through it
+      (void)collect();
     });
   }
   std::sort(found.begin(), found.end());

@@ -161,9 +161,10 @@ class EntrySchedule {
   Expired expire(TtlEntry& entry) noexcept;
   EntryExpiringSoon takeWarning(TimePoint now);
 
-  static constexpr std::size_t afterEach =
-      2;  // steps of settling, so that what is put off is not put off for ever
+  // Steps of settling after each call, so that what is put off is not put off for ever.
+  static constexpr std::size_t afterEach = 2;
   static constexpr std::size_t atOnce = 4096;  // some hundred microseconds
+  static constexpr std::size_t mostExpiredLookedAt = 4096;
 
   const std::uint64_t seed_;
   const std::size_t maxEntries_;
@@ -250,7 +251,7 @@ inline ExtendResult EntrySchedule::extend(std::string_view key, Duration by, Tim
 inline std::vector<EntryExpiringSoon> EntrySchedule::expiringSoon(Duration window, TimePoint now) const {
   const TimePoint limit = Environment::saturatingAdd(now, window);
   std::vector<const TtlEntry*> found;
-  active_.forEachUntil(limit, [&](const TtlEntry& entry) {
+  active_.forEachUntil(limit, size(), [&](const TtlEntry& entry) {
     if (now < entry.due.time && entry.due.time <= limit) found.push_back(&entry);
   });
   std::sort(found.begin(), found.end(), [](const auto* a, const auto* b) { return a->due < b->due; });
@@ -300,7 +301,10 @@ inline std::optional<Duration> EntrySchedule::overdue(TimePoint now) noexcept {
   settle(atOnce);
   TimePoint first = TimePoint::max();
   if (!ended_.empty()) first = ended_.frontTime();
-  if (!active_.empty() && active_.settleFront(0)) first = std::min(first, removalOf(active_.front()));
+  // The first to expire need not be the first to be gone: grace periods differ.
+  active_.forEachUntil(now, mostExpiredLookedAt, [&](const TtlEntry& entry) {
+    if (entry.due.time <= now) first = std::min(first, removalOf(entry));
+  });
   if (table_.empty() || first > now) return std::nullopt;
   return now - first;
 }
@@ -328,7 +332,7 @@ inline void EntrySchedule::expireAt(TtlEntry& entry, TtlType::Number type, TimeP
   const bool isActive = entry.stage.inTree() && !entry.ended;
   if (!isActive) unlink(entry);
   const bool isWarned = entry.warning.inTree();
-  const TimePoint warning = isWarned ? warnings_.keyOf(entry).time : TimePoint();
+  const ExpiryKey before = isWarned ? warnings_.keyOf(entry) : ExpiryKey{};
   const bool isEarlier = expiry < entry.due.time;
   if (!isActive || expiry != entry.due.time) entry.due = {expiry, ++sequence_};
   entry.type = type;
@@ -341,8 +345,8 @@ inline void EntrySchedule::expireAt(TtlEntry& entry, TtlType::Number type, TimeP
   const bool wanted = wantsWarning(entry);
   if (isWarned && !wanted) {
     warnings_.erase(entry);
-  } else if (isWarned && warnings_.keyOf(entry).time < warning) {
-    warnings_.relocate(entry);
+  } else if (isWarned && warnings_.keyOf(entry) != before && warnings_.keyOf(entry).time <= before.time) {
+    warnings_.relocate(entry);  // also for a new place among those of the same time
   } else if (!isWarned && wanted) {
     warnings_.push(entry);
   }

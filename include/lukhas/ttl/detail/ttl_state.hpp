@@ -256,7 +256,9 @@ class TtlState::Reporter {
 inline TtlState::Slice TtlState::work(Worker worker, TimePoint asOf) {
   Slice slice;
   Reporter reporter(*this);
-  SliceBudget budget(maxEntriesPerSlice_, maxSliceTime_, environment_.now());
+  const bool listened = !onExpired.empty() || !onExpiringSoon.empty();
+  SliceBudget budget(maxEntriesPerSlice_, maxSliceTime_, environment_.now(),
+                     listened ? SliceBudget::rarestBetweenCalls : SliceBudget::rarest);
   for (;; budget.count()) {
     if (budget.wantsTime()) budget.tell(environment_.now());
     EntrySchedule::Due due;
@@ -274,7 +276,12 @@ inline TtlState::Slice TtlState::work(Worker worker, TimePoint asOf) {
         ++slice.expired;
         if (entries_.empty()) followTimers();
       }
-      if (std::holds_alternative<EntryExpiringSoon>(due)) ++slice.warned;
+      if (auto* const soon = std::get_if<EntryExpiringSoon>(&due)) {
+        // Listeners may have taken their time since `asOf`: an entry that has ended is not said to end soon.
+        soon->remaining -= now() - asOf;
+        if (soon->remaining <= Duration::zero()) continue;
+        ++slice.warned;
+      }
     }
     reporter.tell(due);
   }
