@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -47,8 +48,18 @@ json anyValue(lukhas::SplitMix& chance, int depth) {
   }
 }
 
+// What begins something, so often that a reader that called itself for each would use up the stack.
+Bytes deep(Bytes bytes, lukhas::SplitMix& chance) {
+  constexpr std::string_view beginnings = "\x7f\x5f\x9f\xbf\x81\xa1\x91\xc1[{\"";
+  const auto at = static_cast<std::ptrdiff_t>(chance.below(2) * chance.below(bytes.size() + 1));
+  const auto begin = static_cast<std::byte>(beginnings[chance.below(beginnings.size())]);
+  bytes.insert(bytes.begin() + at, 1'000'000, begin);
+  return bytes;
+}
+
 // Flips, cuts, repeats and inserts; or bytes of no origin at all.
 Bytes spoilt(Bytes bytes, lukhas::SplitMix& chance) {
+  if (chance.below(200) == 0) return deep(std::move(bytes), chance);
   if (chance.below(8) == 0) {
     bytes.resize(chance.below(64));
     for (std::byte& byte : bytes) byte = static_cast<std::byte>(chance.next());
