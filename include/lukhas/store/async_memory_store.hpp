@@ -186,11 +186,12 @@ class AsyncMemoryStore {
   // moment; on any error none is. Throws what set throws for each of them, duplicate_key when a key is there
   // twice, and batch_too_large.
   template <std::ranges::input_range Entries>
-  [[nodiscard]] asio::awaitable<void> batchSet(const Entries& entries, Ttl ttl = {}) {
+  [[nodiscard]] asio::awaitable<void> batchSet(Entries&& entries, Ttl ttl = {}) {
+    checkNatural<Entries>();
     return Calls::batchWrite(state_, detail::encodeBatch(*state_, entries, ttl), ttl);
   }
   template <std::ranges::input_range Entries>
-  void tryBatchSet(const Entries& entries, Ttl ttl = {}) {
+  void tryBatchSet(Entries&& entries, Ttl ttl = {}) {
     const State state = state_;
     state->writeAll(detail::encodeBatch(*state, entries, ttl), ttl);
   }

@@ -1,6 +1,8 @@
 #include "lukhas/store/async_memory_store.hpp"
 
+#include <array>
 #include <map>
+#include <ranges>
 #include <string>
 #include <utility>
 #include <vector>
@@ -79,6 +81,22 @@ TEST_CASE("any range of pairs is a batch", "[store]") {
   test.world.spawn(body());
   test.world.run();
   CHECK(test.store.tryGet<json>("b") == json("two"));
+}
+
+TEST_CASE("a view that can only be read as it is no constant is a batch", "[store]") {
+  Test test;
+  const Batch all{{"a", "1"}, {"b", ""}, {"c", "3"}};
+  const auto holdsSomething = [](const auto& entry) { return !entry.second.empty(); };
+  auto some = all | std::views::filter(holdsSomething);
+  auto body = [&]() -> asio::awaitable<void> { co_await test.store.batchSet(some); };
+  test.world.spawn(body());
+  test.world.run();
+  CHECK(test.store.keys() == std::vector<std::string>{"a", "c"});
+  test.store.tryBatchSet(Batch{{"d", "4"}, {"e", ""}} | std::views::filter(holdsSomething));
+  CHECK(test.store.keys() == std::vector<std::string>{"a", "c", "d"});
+  std::array<std::pair<std::string, std::string>, 2> named{{{"f", "6"}, {"g", "7"}}};
+  test.store.tryBatchSet(named);
+  CHECK(test.text("g") == "7");
 }
 
 TEST_CASE("a batch with one bad key or value changes nothing", "[store]") {

@@ -55,9 +55,9 @@ template <class T>
   return withEncoded(state, value, [&](ByteView bytes) { return state.prepare(key, bytes, ttl); });
 }
 
-// A range of pairs (key, value).
+// A range of pairs (key, value); not const, for some views are read only so.
 template <class Entries>
-[[nodiscard]] std::vector<CacheEntryRef> encodeBatch(StoreState& state, const Entries& entries, Ttl ttl) {
+[[nodiscard]] std::vector<CacheEntryRef> encodeBatch(StoreState& state, Entries& entries, Ttl ttl) {
   std::vector<CacheEntryRef> encoded;
   for (const auto& [key, value] : entries) {
     encoded.push_back(std::move(encodeWrite(state, key, value, ttl).entry));
