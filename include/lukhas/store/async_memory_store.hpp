@@ -100,7 +100,8 @@ class AsyncMemoryStore {
 
   // ---- One entry ------------------------------------------------------------------------------------------
 
-  // Throws empty_key, key_too_long, invalid_ttl, value_too_large, and what the codec throws.
+  // Throws empty_key, key_too_long, invalid_ttl, value_too_large, and what the codec throws. An array of char
+  // is a text up to its first zero, or to its end; a null `const char*` is refused: Errc::invalid_argument.
   template <class V>
   [[nodiscard]] asio::awaitable<void> set(std::string_view key, V&& value, Ttl ttl = {}) {
     checkNatural<V>();
@@ -171,7 +172,8 @@ class AsyncMemoryStore {
 
   // ---- Several entries, all or nothing --------------------------------------------------------------------
 
-  // One answer for each key, in their order, all of the same moment.
+  // One answer for each key, in their order, all of the same moment. Throws duplicate_key when a key is there
+  // twice.
   template <class T>
   [[nodiscard]] asio::awaitable<std::vector<std::optional<T>>> batchGet(NameList keys) {
     return Calls::batchGet<T>(state_, std::move(keys));
@@ -196,7 +198,7 @@ class AsyncMemoryStore {
     state->writeAll(detail::encodeBatch(*state, entries, ttl), ttl);
   }
 
-  // How many there were.
+  // How many there were. Throws duplicate_key when a key is there twice.
   [[nodiscard]] asio::awaitable<std::size_t> batchRemove(NameList keys) {
     return Calls::batchRemove(state_, std::move(keys));
   }
@@ -224,7 +226,11 @@ class AsyncMemoryStore {
   // A loader may ask for other keys. When it asks for the key that it loads, or for one whose loader waits
   // for it in turn, that call is refused with load_cycle, which names the keys, instead of waiting for ever.
   // The store knows a loader by the executor that its coroutines run on; what it spawns on another executor
-  // it does not know.
+  // it does not know. What one chain of loaders asks for is found through other stores too: a loader that,
+  // through a loader of another store, asks for its own key. Circles of several callers are found within one
+  // store alone: when loaders of two stores, begun by different callers, wait for each other, nobody sees the
+  // circle, and they wait until one of them is cancelled. Let the loaders of one store ask the other, and not
+  // the other way round too, or give them a deadline.
   //
   // With the option earlyRefresh, a read shortly before the end of an entry may leave its loader running in
   // the background. A refresh that fails, or is not over when the entry expires, is counted and changes

@@ -61,8 +61,8 @@ TEST_CASE("a batch is read in the order of its keys", "[store]") {
   Test test;
   CHECK(test.set({{"a", "1"}, {"b", "2"}}, 10s) == std::error_code());
   auto body = [&]() -> asio::awaitable<void> {
-    const auto values = co_await test.store.batchGet<std::string>({"b", "missing", "a", "a"});
-    const std::vector<std::optional<std::string>> expected{"2", std::nullopt, "1", "1"};
+    const auto values = co_await test.store.batchGet<std::string>({"b", "missing", "a"});
+    const std::vector<std::optional<std::string>> expected{"2", std::nullopt, "1"};
     CHECK(values == expected);
     const auto none = co_await test.store.batchGet<std::string>({});
     CHECK(none.empty());
@@ -70,7 +70,7 @@ TEST_CASE("a batch is read in the order of its keys", "[store]") {
   test.world.spawn(body());
   test.world.run();
   CHECK(test.store.info("a")->remainingTtl == 10s);
-  CHECK(test.store.getMetrics().hits == 3);
+  CHECK(test.store.getMetrics().hits == 2);
   CHECK(test.store.getMetrics().misses == 1);
 }
 
@@ -156,6 +156,31 @@ TEST_CASE("a batch with a key twice is refused and changes nothing", "[store]") 
   CHECK(test.text("c") == "-");
 }
 
+TEST_CASE("a batch to read or to remove with a key twice is refused too", "[store]") {
+  Test test;
+  test.set({{"a", "1"}, {"b", "2"}});
+  const lukhas::NameList twice{"a", "b", "a"};
+  const auto refuses = [&](const auto& call) {
+    try {
+      call();
+    } catch (const lukhas::Error& error) {
+      return error.code() == StoreErrc::duplicate_key && error.details()["key"] == "a";
+    }
+    return false;
+  };
+  CHECK(refuses([&] { (void)test.store.tryBatchGet<std::string>(twice); }));
+  CHECK(refuses([&] { (void)test.store.tryBatchRemove(twice); }));
+  CHECK(refuses([&] { (void)test.remove(twice); }));
+  auto read = [&]() -> asio::awaitable<void> { (void)co_await test.store.batchGet<std::string>(twice); };
+  CHECK(refuses([&] {
+    test.world.spawn(read());
+    test.world.run();
+  }));
+  CHECK(test.text("a") == "1");
+  CHECK(test.store.getMetrics().hits == 1);
+  CHECK(test.store.getMetrics().entryCount == 2);
+}
+
 TEST_CASE("the entries of a batch are used in their order", "[store]") {
   Test test;
   test.set(manyOf(10, 100'000));
@@ -168,7 +193,7 @@ TEST_CASE("the entries of a batch are used in their order", "[store]") {
 TEST_CASE("a batch is removed at once and says how many there were", "[store]") {
   Test test;
   test.set({{"a", "1"}, {"b", "2"}, {"c", "3"}});
-  CHECK(test.remove({"a", "missing", "c", "a"}) == 2);
+  CHECK(test.remove({"a", "missing", "c"}) == 2);
   CHECK(test.store.keys() == std::vector<std::string>{"b"});
   CHECK_THROWS_AS(test.remove({"b", std::string(257, 'k')}), lukhas::Error);
   CHECK(test.text("b") == "2");
@@ -177,6 +202,8 @@ TEST_CASE("a batch is removed at once and says how many there were", "[store]") 
 TEST_CASE("an empty batch does nothing", "[store]") {
   Test test;
   CHECK(test.set({}) == std::error_code());
+  CHECK(test.set({}, 0s) == StoreErrc::invalid_ttl);
+  CHECK(test.set({}, -1s) == StoreErrc::invalid_ttl);
   CHECK(test.remove({}) == 0);
   CHECK(test.store.getMetrics().entryCount == 0);
 }
