@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <memory>
+#include <memory_resource>
+#include <new>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -35,6 +37,24 @@ using lukhas::StoreErrc;
 using nlohmann::json;
 
 namespace {
+
+// Has so many blocks left.
+class RunningOut final : public std::pmr::memory_resource {
+ public:
+  int left = 1000;
+
+ private:
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    if (left-- <= 0) throw std::bad_alloc();
+    return std::pmr::new_delete_resource()->allocate(bytes, alignment);
+  }
+  void do_deallocate(void* block, std::size_t bytes, std::size_t alignment) override {
+    std::pmr::new_delete_resource()->deallocate(block, bytes, alignment);
+  }
+  [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override {
+    return this == &other;
+  }
+};
 
 struct Test {
   lukhas::Simulation world;
@@ -246,6 +266,30 @@ TEST_CASE("a result that no entry can hold is returned and never made an entry",
   CHECK(test.store->getMetrics().totalSize == old.totalSize);
   CHECK(test.store->getMetrics().errorRate == 1);
   CHECK(lukhas::detail::StoreAccess::loads(*test.store) == 0);
+}
+
+TEST_CASE("a write that fails for want of memory leaves the load of its key alone", "[store]") {
+  for (const bool isBatch : {false, true}) {
+    RunningOut memory;
+    Test test;
+    test.store = std::make_unique<AsyncMemoryStore>(
+        test.world.environment(), lukhas::AsyncMemoryStoreOptions{.maxBytes = 1 << 20, .memory = &memory});
+    test.world.spawn(test.ask("a", 1));
+    test.world.runFor(100ms);
+    const std::vector<std::pair<std::string, int>> batch{{"k", 2}};
+    memory.left = 1;  // for the entry, and none for the table
+    if (isBatch) {
+      CHECK_THROWS_AS(test.store->tryBatchSet(batch), std::bad_alloc);
+    } else {
+      CHECK_THROWS_AS(test.store->trySet("k", 2), std::bad_alloc);
+    }
+    memory.left = 1000;
+    CHECK_FALSE(test.store->tryHas("k"));
+    test.world.run();
+    CHECK(test.log == std::vector<std::string>{"a=1"});
+    CHECK(test.store->tryGet<int>("k") == 1);
+    test.store.reset();
+  }
 }
 
 TEST_CASE("a view of what no entry can hold is refused", "[store]") {
