@@ -69,11 +69,11 @@ class JsonDepthGuard : public nlohmann::json_sax<nlohmann::json> {
   std::size_t depth_ = 0;
 };
 
-// Whether a CBOR string of indefinite length has a chunk that is no definite string of its kind, which RFC 8949
-// section 3.2.3 forbids. nlohmann_json allows such a string as a chunk of another, and calls itself for each
-// without telling a JsonDepthGuard. O(n), without recursion: reads the heads one after the other, whatever they
-// belong to. Where a head is none or the bytes end too early the reader stops too, and it is no matter what
-// this says.
+// Whether a CBOR string of indefinite length has a chunk that is no definite string of its kind, which
+// RFC 8949 section 3.2.3 forbids. nlohmann_json allows such a string as a chunk of another, and calls itself
+// for each without telling a JsonDepthGuard. O(n), without recursion: reads the heads one after the other,
+// whatever they belong to. Where a head is none or the bytes end too early the reader stops too, and it is no
+// matter what this says.
 [[nodiscard]] inline bool hasForbiddenChunk(ByteView cbor) noexcept {
   constexpr unsigned byteString = 2, textString = 3, indefinite = 31;
   unsigned open = 0;  // the kind of the string that chunks are read of; 0: none

@@ -220,8 +220,9 @@ class AsyncMemoryStore {
   // too when its caller is cancelled or its coroutine destroyed, or when its value does not encode. When the
   // key is set, removed or cleared while it is loaded, those who wait get the result, but it is not stored,
   // and who asks afterwards loads anew. A result that does not fit into the store is returned and not stored;
-  // it counts as an error. So too one that no entry can hold, of 4 GiB and more; those who wait for it then run
-  // their own loaders, and who asked for a View gets value_too_large. A TTL counts from the end of the load.
+  // it counts as an error. So too one that no entry can hold, of 4 GiB and more; those who wait for it then
+  // run their own loaders, and who asked for a View gets value_too_large. A TTL counts from the end of the
+  // load.
   //
   // A loader may ask for other keys. When it asks for the key that it loads, or for one whose loader waits
   // for it in turn, that call is refused with load_cycle, which names the keys, instead of waiting for ever.

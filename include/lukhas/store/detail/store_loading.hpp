@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -110,16 +109,18 @@ struct StoreLoading {
                 std::move(details));
   }
 
-  // A hit is a hit, also when there is no memory to load it anew.
-  static void refreshLater(const State& state, LoadStart start, std::string key, Loader loader,
+  // A hit is a hit, also when there is no memory to load it anew, or the loader throws when it is moved.
+  static void refreshLater(const State& state, LoadStart start, std::string key, Loader&& loader,
                            Ttl ttl) noexcept {
+    const std::shared_ptr<Load> load = start.lead.load();
     try {
       auto run = std::make_shared<Run>(std::move(loader));
       asio::co_spawn(
           state->environment().executor(),
           refresh(state, std::move(start.lead), start.refreshUntil, std::move(key), std::move(run), ttl),
           asio::detached);
-    } catch (const std::bad_alloc&) {
+    } catch (...) {  // counted
+      state->refreshFailed(load->key);
     }
   }
   // Nobody waits for it who could cancel it, so it ends with the old value at the latest: who comes then must

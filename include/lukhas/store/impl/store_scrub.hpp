@@ -32,8 +32,8 @@ inline void StoreState::onScrub(StoreShard& shard) {
       if (shard.scrubDue) shard.scrubTimer->follow(shard.scrubDue);
       return;
     }
-    // It adds up for an entry that is larger than what is due in an interval, and no further: what could not be
-    // looked at in its time is not made up for at once.
+    // It adds up for an entry that is larger than what is due in an interval, and no further: what could not
+    // be looked at in its time is not made up for at once.
     const std::size_t due = std::max<std::size_t>(options_.scrubBytesPerSecond / shards_.size() / 10, 1);
     std::size_t next = 0;
     if (const std::size_t size = shard.cache.size(); size > 0) {
