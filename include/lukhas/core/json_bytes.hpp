@@ -69,6 +69,41 @@ class JsonDepthGuard : public nlohmann::json_sax<nlohmann::json> {
   std::size_t depth_ = 0;
 };
 
+// Whether a CBOR string of indefinite length has a chunk that is no definite string of its kind, which
+// RFC 8949 section 3.2.3 forbids. nlohmann_json allows such a string as a chunk of another, and calls itself
+// for each without telling a JsonDepthGuard. O(n), without recursion: reads the heads one after the other,
+// whatever they belong to. Where a head is none or the bytes end too early the reader stops too, and it is no
+// matter what this says.
+[[nodiscard]] inline bool hasForbiddenChunk(ByteView cbor) noexcept {
+  constexpr unsigned byteString = 2, textString = 3, indefinite = 31;
+  unsigned open = 0;  // the kind of the string that chunks are read of; 0: none
+  for (std::size_t at = 0; at < cbor.size();) {
+    const auto head = std::to_integer<unsigned>(cbor[at++]);
+    const unsigned kind = head >> 5U;
+    const unsigned info = head & 31U;
+    const bool isString = kind == byteString || kind == textString;
+    if (head == 0xFF) {  // "break"
+      open = 0;
+      continue;
+    }
+    if (open != 0 && (kind != open || info == indefinite)) return true;
+    if (isString && info == indefinite) {
+      open = kind;
+      continue;
+    }
+    std::uint64_t argument = info;
+    if (info >= 24 && info <= 27) {  // it follows, in 1, 2, 4 or 8 bytes
+      std::size_t left = std::size_t{1} << (info - 24U);
+      if (cbor.size() - at < left) return false;
+      for (argument = 0; left > 0; --left) argument = argument << 8U | std::to_integer<unsigned>(cbor[at++]);
+    }
+    if (!isString) continue;
+    if (argument > cbor.size() - at) return false;
+    at += static_cast<std::size_t>(argument);
+  }
+  return false;
+}
+
 [[noreturn]] inline void throwJsonRefused(const char* why) {
   nlohmann::json details;
   details["argument"] = "json";
@@ -124,7 +159,8 @@ inline void requireJsonDepth(const nlohmann::json& value) {
     name = isCbor ? "JSON in CBOR" : "JSON in MessagePack";
     detail::JsonDepthGuard guard;
     const auto input = isCbor ? json::input_format_t::cbor : json::input_format_t::msgpack;
-    if (json::sax_parse(text.begin(), text.end(), &guard, input)) {
+    const bool isBounded = !isCbor || !detail::hasForbiddenChunk(bytes);
+    if (isBounded && json::sax_parse(text.begin(), text.end(), &guard, input)) {
       value = isCbor ? json::from_cbor(text.begin(), text.end(), true, false)
                      : json::from_msgpack(text.begin(), text.end(), true, false);
     }

@@ -100,7 +100,8 @@ class AsyncMemoryStore {
 
   // ---- One entry ------------------------------------------------------------------------------------------
 
-  // Throws empty_key, key_too_long, invalid_ttl, value_too_large, and what the codec throws.
+  // Throws empty_key, key_too_long, invalid_ttl, value_too_large, and what the codec throws. An array of char
+  // is a text up to its first zero, or to its end; a null `const char*` is refused: Errc::invalid_argument.
   template <class V>
   [[nodiscard]] asio::awaitable<void> set(std::string_view key, V&& value, Ttl ttl = {}) {
     checkNatural<V>();
@@ -171,7 +172,8 @@ class AsyncMemoryStore {
 
   // ---- Several entries, all or nothing --------------------------------------------------------------------
 
-  // One answer for each key, in their order, all of the same moment.
+  // One answer for each key, in their order, all of the same moment. Throws duplicate_key when a key is there
+  // twice.
   template <class T>
   [[nodiscard]] asio::awaitable<std::vector<std::optional<T>>> batchGet(NameList keys) {
     return Calls::batchGet<T>(state_, std::move(keys));
@@ -186,16 +188,17 @@ class AsyncMemoryStore {
   // moment; on any error none is. Throws what set throws for each of them, duplicate_key when a key is there
   // twice, and batch_too_large.
   template <std::ranges::input_range Entries>
-  [[nodiscard]] asio::awaitable<void> batchSet(const Entries& entries, Ttl ttl = {}) {
+  [[nodiscard]] asio::awaitable<void> batchSet(Entries&& entries, Ttl ttl = {}) {
+    checkNatural<Entries>();
     return Calls::batchWrite(state_, detail::encodeBatch(*state_, entries, ttl), ttl);
   }
   template <std::ranges::input_range Entries>
-  void tryBatchSet(const Entries& entries, Ttl ttl = {}) {
+  void tryBatchSet(Entries&& entries, Ttl ttl = {}) {
     const State state = state_;
     state->writeAll(detail::encodeBatch(*state, entries, ttl), ttl);
   }
 
-  // How many there were.
+  // How many there were. Throws duplicate_key when a key is there twice.
   [[nodiscard]] asio::awaitable<std::size_t> batchRemove(NameList keys) {
     return Calls::batchRemove(state_, std::move(keys));
   }
@@ -217,12 +220,18 @@ class AsyncMemoryStore {
   // too when its caller is cancelled or its coroutine destroyed, or when its value does not encode. When the
   // key is set, removed or cleared while it is loaded, those who wait get the result, but it is not stored,
   // and who asks afterwards loads anew. A result that does not fit into the store is returned and not stored;
-  // it counts as an error. Its TTL counts from the end of the load.
+  // it counts as an error. So too one that no entry can hold, of 4 GiB and more; those who wait for it then
+  // run their own loaders, and who asked for a View gets value_too_large. A TTL counts from the end of the
+  // load.
   //
   // A loader may ask for other keys. When it asks for the key that it loads, or for one whose loader waits
   // for it in turn, that call is refused with load_cycle, which names the keys, instead of waiting for ever.
   // The store knows a loader by the executor that its coroutines run on; what it spawns on another executor
-  // it does not know.
+  // it does not know. What one chain of loaders asks for is found through other stores too: a loader that,
+  // through a loader of another store, asks for its own key. Circles of several callers are found within one
+  // store alone: when loaders of two stores, begun by different callers, wait for each other, nobody sees the
+  // circle, and they wait until one of them is cancelled. Let the loaders of one store ask the other, and not
+  // the other way round too, or give them a deadline.
   //
   // With the option earlyRefresh, a read shortly before the end of an entry may leave its loader running in
   // the background. A refresh that fails, or is not over when the entry expires, is counted and changes

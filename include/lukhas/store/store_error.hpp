@@ -15,7 +15,7 @@ enum class StoreErrc {
   conflict,         // update() met a newer version on every attempt. details: key, attempts
   closed,           // the store was destroyed
   overloaded,       // maxWaiters callers wait for loaders already. details: key, maximum
-  duplicate_key,    // a batch to set has a key more than once. details: key
+  duplicate_key,    // a batch has a key more than once. details: key
   load_cycle,       // a loader asked for what waits for it. details: key, path (keys)
 };
 

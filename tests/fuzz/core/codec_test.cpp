@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -113,6 +114,21 @@ TEST_CASE("whatever bytes come in JSON decodes or fails and what decodes comes b
   }
   CHECK(good > 1000);
   CHECK(bad > 1000);
+}
+
+TEST_CASE("a million beginnings of anything anywhere use up no stack", "[core]") {
+  lukhas::SplitMix chance(3);
+  constexpr std::string_view beginnings = "\x5f\x7f\x81\x91\x9f\xa1\xbf\xc1\xc7\xd9[{\"";
+  for (const JsonFormat format : formats) {
+    for (const char begin : beginnings) {
+      const std::string run(1'000'000, begin);
+      (void)decoded<json>(lukhas::asBytes(run), format);
+      Bytes bytes = Codec<json>::encode(anyValue(chance, 4), format);
+      const auto at = static_cast<std::ptrdiff_t>(chance.below(bytes.size() + 1));
+      bytes.insert(bytes.begin() + at, run.size(), static_cast<std::byte>(begin));
+      (void)decoded<json>(bytes, format);
+    }
+  }
 }
 
 TEST_CASE("whatever bytes come in plain types decode by their size alone", "[core]") {

@@ -293,8 +293,7 @@ class Bench {
     expectRemoved({key});
   }
   void batchGet(const Step& step) {
-    const std::string first = "k" + std::to_string(step.key);
-    lukhas::NameList keys{first, "k" + std::to_string(step.key + 2), first};
+    lukhas::NameList keys{"k" + std::to_string(step.key + 2), "k" + std::to_string(step.key)};
     const auto values = store_.tryBatchGet<std::string>(keys);
     for (std::size_t i = 0; i < keys.size(); ++i) {
       const Row* const row = live(keys[i]);

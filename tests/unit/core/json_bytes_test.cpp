@@ -91,6 +91,55 @@ TEST_CASE("a million brackets do not use up the stack", "[core]") {
   CHECK(decode(messagePack, JsonFormat::messagePack) == lukhas::Errc::decode_failed);
 }
 
+TEST_CASE("a million strings that begin in each other do not use up the stack", "[core]") {
+  const std::size_t levels = 1'000'000;
+  const auto decode = [](const std::string& bytes) {
+    return codeOf([&] { (void)lukhas::jsonFrom(lukhas::asBytes(bytes), JsonFormat::cbor); });
+  };
+  for (const char begin : {'\x7f', '\x5f'}) {
+    const std::string run(levels, begin);
+    const std::string ends(levels, '\xff');
+    CHECK(decode(run) == lukhas::Errc::decode_failed);
+    CHECK(decode(run + ends) == lukhas::Errc::decode_failed);
+    CHECK(decode("\x81" + run + ends) == lukhas::Errc::decode_failed);
+    CHECK(decode("\xa1" + run + ends + "\x01") == lukhas::Errc::decode_failed);
+    CHECK(decode("\x82\x63" + std::string("abc") + run + ends) == lukhas::Errc::decode_failed);
+    CHECK(decode("\x9f\x7f\x61" + std::string("a\xff") + run + ends) == lukhas::Errc::decode_failed);
+  }
+}
+
+TEST_CASE("strings in CBOR may come in chunks but chunks have none of their own", "[core]") {
+  const auto read = [](const std::string& bytes) {
+    return lukhas::jsonFrom(lukhas::asBytes(bytes), JsonFormat::cbor);
+  };
+  CHECK(read("\x7f\x62"
+             "ab\x61"
+             "c\xff") == json("abc"));
+  CHECK(read("\x7f\xff") == json(""));
+  CHECK(read("\x5f\x41\x7f\x42\x5f\x5f\xff") == json::binary({0x7f, 0x5f, 0x5f}));
+  // What looks like the beginning of a string in chunks, inside strings and numbers.
+  CHECK(read("\x62\x7f\x7f") == json("\x7f\x7f"));
+  CHECK(read("\x78\x02\x7f\x7f") == json("\x7f\x7f"));
+  CHECK(read("\x19\x7f\x7f") == json(0x7f7f));
+  CHECK(read("\x7f\x62\x7f\x7f\xff") == json("\x7f\x7f"));
+  CHECK(read("\x9f\x7f\x61"
+             "a\xff\x7f\x61"
+             "b\xff\xff") == json({"a", "b"}));
+  for (const std::string bytes : {"\x7f\x7f\x61"
+                                  "a\xff\xff",
+                                  "\x5f\x5f\x41"
+                                  "a\xff\xff",
+                                  "\x7f\x41"
+                                  "a\xff",
+                                  "\x5f\x61"
+                                  "a\xff",
+                                  "\x7f\x01\xff",
+                                  "\x7f\x81\x61"
+                                  "a\xff"}) {
+    CHECK(codeOf([&] { (void)read(bytes); }) == lukhas::Errc::decode_failed);
+  }
+}
+
 TEST_CASE("bytes that are more or less than one value fail to decode", "[core]") {
   const json value = {1, "two", nullptr};
   for (const JsonFormat format : formats) {

@@ -111,6 +111,23 @@ TEST_CASE("the scrub keeps to its bytes a second", "[store]") {
   store.stop();
 }
 
+TEST_CASE("the scrub keeps to its bytes a second when they are many and the entries large", "[store]") {
+  for (const std::size_t bytes : {std::size_t{8'000}, std::size_t{300'000}}) {
+    INFO(bytes << " bytes each");
+    constexpr std::size_t asked = 8'000'000;
+    const std::size_t count = 2 * asked / bytes;
+    lukhas::Simulation world;
+    AsyncMemoryStore store(world.environment(), {.maxBytes = 64 << 20, .scrubBytesPerSecond = asked});
+    for (std::size_t i = 0; i < count; ++i) store.trySet(fmt::format("k{}", i), std::string(bytes, 'x'), 1h);
+    for (std::size_t i = 0; i < count; ++i) StoreAccess::flipValueBit(store, fmt::format("k{}", i));
+    store.start();
+    world.runFor(1s);
+    CHECK(store.getMetrics().corruptions * bytes >= asked * 8 / 10);
+    CHECK(store.getMetrics().corruptions * bytes <= asked * 11 / 10);
+    store.stop();
+  }
+}
+
 TEST_CASE("an entry larger than what a second allows is scrubbed when enough has come together", "[store]") {
   lukhas::Simulation world;
   AsyncMemoryStore store(world.environment(), {.scrubBytesPerSecond = 1000});

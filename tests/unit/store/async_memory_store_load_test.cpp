@@ -1,8 +1,13 @@
 #include "lukhas/store/async_memory_store.hpp"
 
+#include <cstddef>
 #include <memory>
+#include <memory_resource>
+#include <new>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +18,17 @@
 #include "support/failing_world.hpp"
 
 namespace async_memory_store_load_test {
+// More than an entry can hold, by its length: nobody reads the bytes, for there are none.
+using Enormous = std::span<const std::byte, std::size_t{5} << 30U>;
+}  // namespace async_memory_store_load_test
+
+template <>
+struct lukhas::Codec<async_memory_store_load_test::Enormous> {
+  static Bytes encode(async_memory_store_load_test::Enormous) { throw std::logic_error("not copied"); }
+  static async_memory_store_load_test::Enormous decode(ByteView) { throw std::logic_error("not stored"); }
+};
+
+namespace async_memory_store_load_test {
 
 using namespace std::chrono_literals;
 using lukhas::AsyncMemoryStore;
@@ -21,6 +37,24 @@ using lukhas::StoreErrc;
 using nlohmann::json;
 
 namespace {
+
+// Has so many blocks left.
+class RunningOut final : public std::pmr::memory_resource {
+ public:
+  int left = 1000;
+
+ private:
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    if (left-- <= 0) throw std::bad_alloc();
+    return std::pmr::new_delete_resource()->allocate(bytes, alignment);
+  }
+  void do_deallocate(void* block, std::size_t bytes, std::size_t alignment) override {
+    std::pmr::new_delete_resource()->deallocate(block, bytes, alignment);
+  }
+  [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override {
+    return this == &other;
+  }
+};
 
 struct Test {
   lukhas::Simulation world;
@@ -204,6 +238,78 @@ TEST_CASE("a result that does not fit is returned and not stored", "[store]") {
   CHECK(sizes == std::vector<std::size_t>{2 << 20, 2 << 20});
   CHECK(test.store->getMetrics().entryCount == 0);
   CHECK(test.store->getMetrics().errorRate > 0);
+}
+
+TEST_CASE("a result that no entry can hold is returned and never made an entry", "[store]") {
+  Test test;
+  test.store = std::make_unique<AsyncMemoryStore>(
+      test.world.environment(),
+      lukhas::AsyncMemoryStoreOptions{.maxBytes = std::size_t{64} << 30U, .earlyRefresh = 1});
+  const auto old = test.store->getMetrics();
+  const std::byte first{};
+  int loads = 0;
+  auto load = [&]() -> asio::awaitable<Enormous> {
+    ++loads;
+    co_await test.world.environment().sleepFor(1s);
+    co_return Enormous(&first, Enormous::extent);
+  };
+  std::vector<const std::byte*> got;
+  auto body = [&]() -> asio::awaitable<void> {
+    const Enormous value = co_await test.store->getOrCompute<Enormous>("k", load);
+    got.push_back(value.data());
+  };
+  for (int i = 0; i < 3; ++i) test.world.spawn(body());
+  test.world.run();
+  CHECK(got == std::vector<const std::byte*>{&first, &first, &first});
+  CHECK(loads == 3);
+  CHECK(test.store->getMetrics().entryCount == 0);
+  CHECK(test.store->getMetrics().totalSize == old.totalSize);
+  CHECK(test.store->getMetrics().errorRate == 1);
+  CHECK(lukhas::detail::StoreAccess::loads(*test.store) == 0);
+}
+
+TEST_CASE("a write that fails for want of memory leaves the load of its key alone", "[store]") {
+  for (const bool isBatch : {false, true}) {
+    RunningOut memory;
+    Test test;
+    test.store = std::make_unique<AsyncMemoryStore>(
+        test.world.environment(), lukhas::AsyncMemoryStoreOptions{.maxBytes = 1 << 20, .memory = &memory});
+    test.world.spawn(test.ask("a", 1));
+    test.world.runFor(100ms);
+    const std::vector<std::pair<std::string, int>> batch{{"k", 2}};
+    memory.left = 1;  // for the entry, and none for the table
+    if (isBatch) {
+      CHECK_THROWS_AS(test.store->tryBatchSet(batch), std::bad_alloc);
+    } else {
+      CHECK_THROWS_AS(test.store->trySet("k", 2), std::bad_alloc);
+    }
+    memory.left = 1000;
+    CHECK_FALSE(test.store->tryHas("k"));
+    test.world.run();
+    CHECK(test.log == std::vector<std::string>{"a=1"});
+    CHECK(test.store->tryGet<int>("k") == 1);
+    test.store.reset();
+  }
+}
+
+TEST_CASE("a view of what no entry can hold is refused", "[store]") {
+  Test test;
+  const char first = 'x';
+  auto load = [&] { return std::string_view(&first, std::size_t{5} << 30U); };
+  std::error_code code;
+  auto body = [&]() -> asio::awaitable<void> {
+    try {
+      (void)co_await test.store->getOrCompute<lukhas::View>("k", load);
+    } catch (const lukhas::Error& error) {
+      code = error.code();
+      CHECK(error.details()["key"] == "k");
+    }
+  };
+  test.world.spawn(body());
+  test.world.run();
+  CHECK(code == StoreErrc::value_too_large);
+  CHECK_FALSE(test.store->tryHas("k"));
+  CHECK(lukhas::detail::StoreAccess::loads(*test.store) == 0);
 }
 
 TEST_CASE("a loader may be a plain function and a temporary one", "[store]") {

@@ -61,6 +61,19 @@ struct Test {
   Duration longest{};
 };
 
+// A loader of 2.
+struct ThrowsWhenMoved {
+  explicit ThrowsWhenMoved(const bool* when) : armed(when) {}
+  ThrowsWhenMoved(const ThrowsWhenMoved&) = default;
+  ThrowsWhenMoved(ThrowsWhenMoved&& other) : armed(other.armed) {
+    if (*armed) throw std::runtime_error("moved");
+  }
+  ~ThrowsWhenMoved() = default;
+  int operator()() const { return 2; }
+
+  const bool* armed;
+};
+
 }  // namespace
 
 TEST_CASE("a value that is asked for is loaded once before it expires and nobody waits", "[store]") {
@@ -170,6 +183,31 @@ TEST_CASE("a refresh asks for its own key no more than a load", "[store]") {
     REQUIRE(test.world.elapsed() < 1min);
   }
   CHECK(*code == lukhas::StoreErrc::load_cycle);
+  test.world.run();
+}
+
+TEST_CASE("a hit whose loader throws when it is moved is a hit and its refresh failed", "[store]") {
+  Test test;
+  test.askFor(2s);
+  bool armed = false;
+  const ThrowsWhenMoved loader(&armed);
+  std::vector<int> got;
+  auto body = [&]() -> asio::awaitable<void> {
+    asio::awaitable<int> call = test.store->getOrCompute<int>("k", loader, 10s);
+    armed = true;
+    const int value = co_await std::move(call);
+    armed = false;
+    got.push_back(value);
+  };
+  while (test.metrics().failedRefreshes == 0 && test.world.elapsed() < 10900ms) {
+    test.world.spawn(body());
+    test.world.runFor(10ms);
+  }
+  CHECK(test.metrics().failedRefreshes == 1);
+  CHECK(test.metrics().earlyRefreshes == 1);
+  CHECK(got == std::vector<int>(got.size(), 1));
+  CHECK_FALSE(got.empty());
+  CHECK(lukhas::detail::StoreAccess::loads(*test.store) == 0);
   test.world.run();
 }
 

@@ -80,7 +80,8 @@ TEST_CASE("threads that write and read and evict each other see whole values", "
       if (i % 50 == 0) (void)store.keys("k");
       if (i % 60 == 0) (void)store.healthCheck();
       if (i % 7 == 0) store.tryRemove(keyOf(i * 3));
-      const std::vector<std::optional<std::string>> both = co_await store.batchGet<std::string>({"k1", key});
+      const std::string next = keyOf(number + i + 1);
+      const std::vector<std::optional<std::string>> both = co_await store.batchGet<std::string>({next, key});
       if (both.size() != 2) ++torn;
     }
     --working;

@@ -60,6 +60,37 @@ struct Test {
 
 }  // namespace
 
+TEST_CASE("an array of characters is a text up to its zero or its end", "[store]") {
+  Test test;
+  struct {
+    char text[4] = {'f', 'o', 'u', 'r'};
+    char behind[4] = {'m', 'o', 'r', '\0'};
+  } lies;
+  test.store.trySet("open", lies.text);
+  CHECK(test.store.tryGet<std::string>("open") == "four");
+  test.store.trySet("closed", "text\0more");
+  CHECK(test.store.tryGet<std::string>("closed") == "text");
+  test.store.trySet("empty", "");
+  CHECK(test.store.tryGet<std::string>("empty") == "");
+  const char* const pointer = lies.behind;
+  test.store.trySet("pointer", pointer);
+  CHECK(test.store.tryGet<std::string>("pointer") == "mor");
+}
+
+TEST_CASE("a text that is a null pointer is refused", "[store]") {
+  Test test;
+  const char* const none = nullptr;
+  std::error_code code;
+  try {
+    test.store.trySet("k", none);
+  } catch (const lukhas::Error& error) {
+    code = error.code();
+    CHECK(error.details()["argument"] == "value");
+  }
+  CHECK(code == lukhas::Errc::invalid_argument);
+  CHECK_FALSE(test.store.tryHas("k"));
+}
+
 TEST_CASE("a codec that throws while it encodes leaves the store as it was", "[store]") {
   Test test;
   test.store.trySet("k", Moody{1}, 1min);

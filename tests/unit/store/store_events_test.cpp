@@ -60,7 +60,7 @@ TEST_CASE("what is removed is told of, by each way to remove", "[store]") {
   test.store.trySet("expired", "e", 1s);
   test.world.runFor(1s);
   test.store.tryRemove("a");
-  test.store.tryBatchRemove({"b", "nobody", "b"});
+  test.store.tryBatchRemove({"b", "nobody"});
   test.store.tryClear();
   CHECK(test.told == Told{{"a", EvictionCause::removed},
                           {"b", EvictionCause::removed},

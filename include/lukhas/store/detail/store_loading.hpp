@@ -1,8 +1,8 @@
 // StoreLoading: getOrCompute, from the first look to the stored result.
 #pragma once
 
+#include <cstddef>
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -19,6 +19,7 @@
 #include "lukhas/async/child_task.hpp"
 #include "lukhas/store/detail/load_trace.hpp"
 #include "lukhas/store/detail/loader_run.hpp"
+#include "lukhas/store/detail/printable_key.hpp"
 #include "lukhas/store/detail/store_state.hpp"
 #include "lukhas/store/detail/store_values.hpp"
 
@@ -74,6 +75,7 @@ struct StoreLoading {
       }
       const CacheEntryRef loaded = finish(*state, start.lead, key, *run->value, ttl, call, began);
       if constexpr (isView<T>) {
+        if (!loaded) throwTooLarge(key);
         co_return View(loaded);
       } else {
         co_return std::move(*run->value);
@@ -82,25 +84,43 @@ struct StoreLoading {
   }
 
  private:
+  // Nothing, when no entry can hold the value: the duty to load then stays with `lead`, which hands it on.
   static CacheEntryRef finish(StoreState& state, LoadLead& lead, std::string_view key, const Value& value,
                               Ttl ttl, StoreCall& call, TimePoint began) {
-    StoreWrite write =
-        withEncoded(state, value, [&](ByteView bytes) { return state.prepareLoaded(key, bytes, ttl); });
+    StoreWrite write = withEncoded(state, value, [&](ByteView bytes) {
+      if (CacheEntry::bytesFor(key.size(), bytes.size()) > CacheEntry::maxBlockBytes) return StoreWrite{};
+      return state.prepareLoaded(key, bytes, ttl);
+    });
+    if (!write.entry) {
+      state.countError(call);
+      return {};
+    }
     CacheEntryRef loaded = write.entry;
     state.finishLoad(lead, std::move(write), call, began);
     return loaded;
   }
 
-  // A hit is a hit, also when there is no memory to load it anew.
-  static void refreshLater(const State& state, LoadStart start, std::string key, Loader loader,
+  [[noreturn]] static void throwTooLarge(std::string_view key) {
+    constexpr std::size_t most = CacheEntry::maxBlockBytes;
+    nlohmann::json details{{"key", printableKey(key)}, {"maximum", most}};
+    throw Error(StoreErrc::value_too_large,
+                fmt::format("what was loaded for \"{}\" is more than the {} bytes that a View is of",
+                            printableKey(key), most),
+                std::move(details));
+  }
+
+  // A hit is a hit, also when there is no memory to load it anew, or the loader throws when it is moved.
+  static void refreshLater(const State& state, LoadStart start, std::string key, Loader&& loader,
                            Ttl ttl) noexcept {
+    const std::shared_ptr<Load> load = start.lead.load();
     try {
       auto run = std::make_shared<Run>(std::move(loader));
       asio::co_spawn(
           state->environment().executor(),
           refresh(state, std::move(start.lead), start.refreshUntil, std::move(key), std::move(run), ttl),
           asio::detached);
-    } catch (const std::bad_alloc&) {
+    } catch (...) {  // counted
+      state->refreshFailed(load->key);
     }
   }
   // Nobody waits for it who could cancel it, so it ends with the old value at the latest: who comes then must
@@ -115,8 +135,7 @@ struct StoreLoading {
       const bool inTime = co_await child.joinUntil(until);
       if (inTime) {
         StoreCall call;
-        (void)finish(*state, lead, key, *run->value, ttl, call, began);
-        co_return;
+        if (finish(*state, lead, key, *run->value, ttl, call, began)) co_return;
       }
     } catch (...) {  // counted; the old value stays until its end
     }

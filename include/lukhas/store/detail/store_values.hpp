@@ -1,6 +1,8 @@
 // What of the store depends on T: values become bytes here, and bytes values.
 #pragma once
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
@@ -30,10 +32,22 @@ inline constexpr bool isJson = std::is_same_v<std::decay_t<T>, nlohmann::json>;
 template <class T>
 inline constexpr bool isView = std::is_same_v<std::decay_t<T>, View>;
 
+[[noreturn]] inline void throwNullText() {
+  nlohmann::json details{{"argument", "value"}};
+  throw Error(Errc::invalid_argument, "the value is a null pointer; a text has to be somewhere",
+              std::move(details));
+}
+
 // Calls use(ByteView) with the encoded value. Texts and bytes are their own encoding and are not copied.
 template <class T, class Use>
 decltype(auto) withEncoded(const StoreState& state, const T& value, Use&& use) {
-  if constexpr (isStoreText<T>) {
+  if constexpr (std::is_array_v<T> && isStoreText<T>) {  // up to its zero, if there is one
+    const char* const end = std::find(std::begin(value), std::end(value), '\0');
+    return use(asBytes(std::string_view(std::begin(value), end)));
+  } else if constexpr (std::is_pointer_v<T> && isStoreText<T>) {
+    if (value == nullptr) throwNullText();
+    return use(asBytes(std::string_view(value)));
+  } else if constexpr (isStoreText<T>) {
     return use(asBytes(std::string_view(value)));
   } else if constexpr (isStoreBytes<T>) {
     return use(std::as_bytes(std::span(value)));
@@ -55,12 +69,19 @@ template <class T>
   return withEncoded(state, value, [&](ByteView bytes) { return state.prepare(key, bytes, ttl); });
 }
 
-// A range of pairs (key, value).
+// A range of pairs (key, value); not const, for some views are read only so.
 template <class Entries>
-[[nodiscard]] std::vector<CacheEntryRef> encodeBatch(StoreState& state, const Entries& entries, Ttl ttl) {
+[[nodiscard]] std::vector<CacheEntryRef> encodeBatch(StoreState& state, Entries& entries, Ttl ttl) {
   std::vector<CacheEntryRef> encoded;
   for (const auto& [key, value] : entries) {
     encoded.push_back(std::move(encodeWrite(state, key, value, ttl).entry));
+  }
+  if (encoded.empty() && ttl && *ttl <= Duration::zero()) {  // else it is checked with each key
+    nlohmann::json details{{"ttlNs", ttl->count()}};
+    throw Error(
+        StoreErrc::invalid_ttl,
+        fmt::format("the TTL of the empty batch is {}; it has to be longer than zero", optionText(*ttl)),
+        std::move(details));
   }
   state.requireBatch(encoded);
   return encoded;

@@ -92,6 +92,22 @@ inline bool StoreState::put(StoreShard& shard, CacheEntryRef& entry, TimePoint e
   return fits;
 }
 
+// Throws duplicate_key.
+inline void requireOnce(StoreState& state, std::vector<std::string_view> keys) {
+  std::sort(keys.begin(), keys.end());
+  const auto twice = std::adjacent_find(keys.begin(), keys.end());
+  if (twice == keys.end()) return;
+  state.countRefusal();
+  nlohmann::json details{{"key", printableKey(*twice)}};
+  throw Error(
+      StoreErrc::duplicate_key,
+      fmt::format("\"{}\" is in the batch more than once; each key may be once", printableKey(*twice)),
+      std::move(details));
+}
+inline void requireOnce(StoreState& state, const NameList& keys) {
+  if (keys.size() > 1) requireOnce(state, std::vector<std::string_view>(keys.begin(), keys.end()));
+}
+
 inline void StoreState::requireBatch(const std::vector<CacheEntryRef>& entries) {
   std::vector<std::string_view> keys;
   keys.reserve(entries.size());
@@ -100,15 +116,7 @@ inline void StoreState::requireBatch(const std::vector<CacheEntryRef>& entries) 
     keys.push_back(entry->key());
     bytes += entry->charge();
   }
-  std::sort(keys.begin(), keys.end());
-  if (const auto twice = std::adjacent_find(keys.begin(), keys.end()); twice != keys.end()) {
-    countRefusal();
-    nlohmann::json details{{"key", printableKey(*twice)}};
-    throw Error(
-        StoreErrc::duplicate_key,
-        fmt::format("\"{}\" is in the batch more than once; each key may be once", printableKey(*twice)),
-        std::move(details));
-  }
+  requireOnce(*this, std::move(keys));
   std::array<std::size_t, 64> entriesOf{};
   std::array<std::size_t, 64> bytesOf{};
   for (const CacheEntryRef& entry : entries) {

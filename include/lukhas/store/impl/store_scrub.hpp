@@ -32,8 +32,15 @@ inline void StoreState::onScrub(StoreShard& shard) {
       if (shard.scrubDue) shard.scrubTimer->follow(shard.scrubDue);
       return;
     }
-    // It adds up for an entry that is larger than what is due in an interval.
-    shard.scrubCredit += std::max<std::size_t>(options_.scrubBytesPerSecond / shards_.size() / 10, 1);
+    // It adds up for an entry that is larger than what is due in an interval, and no further: what could not
+    // be looked at in its time is not made up for at once.
+    const std::size_t due = std::max<std::size_t>(options_.scrubBytesPerSecond / shards_.size() / 10, 1);
+    std::size_t next = 0;
+    if (const std::size_t size = shard.cache.size(); size > 0) {
+      const CacheEntry& entry = shard.cache.entryAt(shard.scrubPlace < size ? shard.scrubPlace : 0);
+      if (entry.readable()) next = entry.charge();
+    }
+    shard.scrubCredit = std::min(shard.scrubCredit, next) + due;
   }
   scrubSlice(shard);
 }
@@ -77,7 +84,9 @@ inline void StoreState::scrubSlice(StoreShard& shard) {
     taken = takeForScrub(shard, news);
   } catch (const std::bad_alloc&) {  // then not now
   }
-  const bool more = taken.size() == scrubSliceEntries;
+  std::size_t bytes = 0;
+  for (const CacheEntryRef& entry : taken) bytes += entry->charge();
+  const bool more = taken.size() == scrubSliceEntries || bytes >= scrubSliceBytes;
   std::erase_if(taken, [](const CacheEntryRef& entry) { return entry->intact(); });  // without the mutex
   const TimePoint now = environment_.now();
   StoreNews news = makeNews();

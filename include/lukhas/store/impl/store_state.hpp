@@ -186,6 +186,7 @@ inline StoreRead StoreState::read(std::string_view key) {
 }
 
 inline StoreBatchRead StoreState::readAll(const NameList& keys) {
+  requireOnce(*this, keys);
   std::vector<std::uint32_t> hashes;
   hashes.reserve(keys.size());
   std::uint64_t which = 1;  // somebody has to count the call

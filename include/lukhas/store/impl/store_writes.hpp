@@ -9,8 +9,10 @@
 namespace lukhas::detail {
 
 inline void StoreState::write(StoreWrite write) {
-  const std::size_t charge = write.entry->charge();
-  StoreShard& shard = shardOf(write.entry->keyHash);
+  const CacheEntry& entry =
+      *write.entry;  // which put() gives to the cache, where it is while the mutex is held
+  const std::size_t charge = entry.charge();
+  StoreShard& shard = shardOf(entry.keyHash);
   StoreCall call{.began = environment_.now()};
   bool stored = false;
   {
@@ -19,9 +21,8 @@ inline void StoreState::write(StoreWrite write) {
     requireOpen(shard);
     count(shard, call);
     stamp(shard, *write.entry, call.began);
-    shard.loads.invalidate(write.entry->key());
     stored = put(shard, write.entry, endOf(write.ttl, call.began), call.began, news);
-    if (!stored) errorOf(call);
+    stored ? shard.loads.invalidate(entry.key()) : errorOf(call);
   }
   if (!stored) throwTooLarge(write.entry->key(), charge);
   finished(call);
@@ -53,14 +54,12 @@ inline void StoreState::writeAll(std::vector<CacheEntryRef> entries, Ttl ttl) {
     requireOpen(*shards_.front());
     count(*shards_.front(), call);
     forEachPart([&](StoreShard& shard, std::span<CacheEntryRef> part) {
-      for (const CacheEntryRef& entry : part) {
-        stamp(shard, *entry, call.began);
-        shard.loads.invalidate(entry->key());
-      }
+      for (const CacheEntryRef& entry : part) stamp(shard, *entry, call.began);
       stored = stored && shard.cache.makeReady(part, call.began, recorder(shard, news));
     });
     if (stored) {
       forEachPart([&](StoreShard& shard, std::span<CacheEntryRef> part) {
+        for (const CacheEntryRef& entry : part) shard.loads.invalidate(entry->key());
         shard.cache.link(
             part, [&] { return endOf(ttl, call.began); },
             [&](const CacheEntry& old) { news.gone(old, EvictionCause::replaced); });
@@ -125,7 +124,10 @@ inline bool StoreState::writeIfSame(StoreWrite write, const CacheEntryRef& seen)
 }
 
 inline bool StoreState::erase(std::string_view key) { return eraseEach(std::array{key}) == 1; }
-inline std::size_t StoreState::eraseAll(const NameList& keys) { return eraseEach(keys); }
+inline std::size_t StoreState::eraseAll(const NameList& keys) {
+  requireOnce(*this, keys);
+  return eraseEach(keys);
+}
 
 template <class Keys>
 std::size_t StoreState::eraseEach(const Keys& keys) {
