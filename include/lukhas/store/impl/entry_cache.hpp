@@ -1,7 +1,9 @@
 // EntryCache: putting entries in, and what is done about damaged links.
 #pragma once
 
-#include <unordered_map>
+#include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "lukhas/store/detail/entry_cache.hpp"
 
@@ -37,20 +39,22 @@ EntryCache::Change EntryCache::prepare(std::span<CacheEntryRef> fresh, TimePoint
 template <class Gone>
 bool EntryCache::makeRoom(std::span<CacheEntryRef> fresh, Change& change, TimePoint now, Gone& gone) {
   constexpr std::size_t extraVictims = 16;  // of each write to a cache that is to become smaller
-  std::unordered_map<const CacheEntry*, CacheEntry*> replacing;  // what is to be replaced, and by what
+  // What is to be replaced, and by what: sorted, to be found by; nothing depends on the order itself.
+  std::vector<std::pair<const CacheEntry*, CacheEntry*>> replacing;
   bool listed = false;
   const auto forget = [&](const CacheEntry& victim) {  // it may be one of those
     if (!std::exchange(listed, true)) {
       for (const CacheEntryRef& entry : fresh) {
-        if (entry->older) replacing.emplace(static_cast<CacheEntry*>(entry->older.get()), entry.get());
+        if (entry->older) replacing.emplace_back(static_cast<CacheEntry*>(entry->older.get()), entry.get());
       }
+      std::sort(replacing.begin(), replacing.end());
     }
-    const auto found = replacing.find(&victim);
-    if (found == replacing.end()) return;
+    const auto found = std::lower_bound(replacing.begin(), replacing.end(),
+                                        std::pair<const CacheEntry*, CacheEntry*>(&victim, nullptr));
+    if (found == replacing.end() || found->first != &victim) return;
     found->second->older = nullptr;
     change.replacedBytes -= victim.charge();
     ++change.newKeys;
-    replacing.erase(found);
   };
   const auto needed = [&] {
     const std::size_t entries = size() + change.newKeys;
