@@ -40,6 +40,14 @@ void* operator new(std::size_t size, std::align_val_t alignment) {
   if (posix_memalign(&memory, static_cast<std::size_t>(alignment), size) != 0) throw std::bad_alloc();
   return lukhas::test::counted(memory);
 }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+void operator delete(void* memory, const std::nothrow_t&) noexcept { lukhas::test::release(memory); }
 void operator delete(void* memory) noexcept { lukhas::test::release(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { lukhas::test::release(memory); }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { lukhas::test::release(memory); }
