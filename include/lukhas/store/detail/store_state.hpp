@@ -306,6 +306,10 @@ class StoreState final : public LoadKeeper, public std::enable_shared_from_this<
   unsigned shardShift_;
 };
 
+// Throw duplicate_key when a key is there twice.
+inline void requireOnce(StoreState& state, std::vector<std::string_view> keys);
+inline void requireOnce(StoreState& state, const NameList& keys);
+
 }  // namespace lukhas::detail
 
 #include "lukhas/store/impl/store_entries.hpp"

@@ -92,7 +92,6 @@ inline bool StoreState::put(StoreShard& shard, CacheEntryRef& entry, TimePoint e
   return fits;
 }
 
-// Throws duplicate_key.
 inline void requireOnce(StoreState& state, std::vector<std::string_view> keys) {
   std::sort(keys.begin(), keys.end());
   const auto twice = std::adjacent_find(keys.begin(), keys.end());
