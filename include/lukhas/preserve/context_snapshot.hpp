@@ -97,10 +97,11 @@ struct HistoryEntry {
 // what it had said to hold.
 struct OrphanedContext {
   std::string contextId;
-  std::string transactionId;         // of the newest decision
-  std::uint64_t version = 0;         // of that decision
-  std::vector<std::string> missing;  // participants that do not hold it: nothing, an older state, or a damaged
-                                     // one
+  std::string transactionId;  // of the newest decision
+  std::uint64_t version = 0;  // of that decision
+  std::vector<std::string>
+      missing;  // participants that do not hold it: nothing, an older state, or a damaged
+                // one
 
   [[nodiscard]] nlohmann::json toJson() const {
     return {{"contextId", cleanText(contextId)},
@@ -129,12 +130,9 @@ inline nlohmann::json HistoryEntry::toJson() const {
                     {"preparedMs", milliseconds(answer.preparedAfter)},
                     {"appliedMs", milliseconds(answer.appliedAfter)}});
   }
-  return {{"contextId", cleanText(contextId)},
-          {"transactionId", transactionId},
-          {"decisionId", decisionId},
-          {"version", version},
-          {"decidedAt", toRfc3339(decidedAt)},
-          {"forgets", forgets},
+  return {{"contextId", cleanText(contextId)}, {"transactionId", transactionId},
+          {"decisionId", decisionId},          {"version", version},
+          {"decidedAt", toRfc3339(decidedAt)}, {"forgets", forgets},
           {"participants", std::move(list)}};
 }
 

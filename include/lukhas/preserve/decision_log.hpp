@@ -30,8 +30,8 @@ template <class Read>
   try {
     return read(nlohmann::json::from_cbor(asText(bytes)));
   } catch (const nlohmann::json::exception&) {
-    throw Error(Errc::decode_failed,
-                std::string("a record of the transaction log is no ") + type, {{"type", type}});
+    throw Error(Errc::decode_failed, std::string("a record of the transaction log is no ") + type,
+                {{"type", type}});
   }
 }
 

@@ -96,8 +96,8 @@ class DecisionReplay {
     return std::pair(first->epoch, first->sequence) > std::pair(second->epoch, second->sequence);
   }
 
-  std::unordered_map<std::string, Open> decisions_;  // by transaction id
-  std::vector<std::string> order_;                   // of their first records
+  std::unordered_map<std::string, Open> decisions_;     // by transaction id
+  std::vector<std::string> order_;                      // of their first records
   std::unordered_map<std::string, DecisionEnd> ended_;  // by transaction id
   std::map<std::string, std::uint64_t> adopted_;
 };

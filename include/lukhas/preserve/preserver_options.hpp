@@ -111,7 +111,7 @@ struct PreserverMetrics {
   std::uint64_t corruptCopies = 0;
   std::uint64_t waitingCalls = 0;
   std::uint64_t queuedBytes = 0;
-  std::map<std::string, double> phaseP50Ms;    // queue, read, prepare, decide, apply
+  std::map<std::string, double> phaseP50Ms;  // queue, read, prepare, decide, apply
   std::map<std::string, double> phaseP99Ms;
   std::map<std::string, double> prepareP50Ms;  // by participant, as the next four
   std::map<std::string, double> prepareP99Ms;

@@ -102,10 +102,10 @@ TEST_CASE("calls that name the same contexts in other orders do not wait for eac
   PreserverWorld world;
   world.run([&](AtomicContextPreserver& preserver) -> Task {
     const lukhas::Environment environment = world.world.environment();
-    lukhas::ChildTask<std::vector<ContextSnapshot>> first(environment,
-                                                          preserver.preserveMany(changes(NameList("a", "b"), 1)));
-    lukhas::ChildTask<std::vector<ContextSnapshot>> second(environment,
-                                                           preserver.preserveMany(changes(NameList("b", "a"), 2)));
+    lukhas::ChildTask<std::vector<ContextSnapshot>> first(
+        environment, preserver.preserveMany(changes(NameList("a", "b"), 1)));
+    lukhas::ChildTask<std::vector<ContextSnapshot>> second(
+        environment, preserver.preserveMany(changes(NameList("b", "a"), 2)));
     const std::vector<ContextSnapshot> one = co_await first.join();
     const std::vector<ContextSnapshot> two = co_await second.join();
     CHECK(one[0].version + two[1].version == 3);

@@ -92,10 +92,8 @@ TEST_CASE("only so many calls wait", "[preserve]") {
 }
 
 TEST_CASE("who waits too long for a place is told so and leaves nothing behind", "[preserve]") {
-  Crowd crowd({.prepareTimeout = 30s,
-               .queueTimeout = 1s,
-               .maxConcurrent = 1,
-               .whenFull = PreserveOverload::wait});
+  Crowd crowd(
+      {.prepareTimeout = 30s, .queueTimeout = 1s, .maxConcurrent = 1, .whenFull = PreserveOverload::wait});
   crowd.world.participant("db")->latency(3s, 3s);
   crowd.begin("a");
   crowd.begin("b");

@@ -57,7 +57,8 @@ TEST_CASE("history has every participant's answer with its time, also after a re
     CHECK(lines[0]["decidedAt"].get<std::string>().size() == 24);
   };
   check(*world.preserver);
-  world.world.spawn([](AtomicContextPreserver& preserver) -> Task { co_await preserver.stop(); }(*world.preserver));
+  world.world.spawn(
+      [](AtomicContextPreserver& preserver) -> Task { co_await preserver.stop(); }(*world.preserver));
   world.world.runFor(1min);
   world.preserver = std::make_unique<AtomicContextPreserver>(world.world.environment(), world.options);
   world.run({});

@@ -61,11 +61,11 @@ struct PreserverState {
   std::unique_ptr<Journal> journal;
   std::uint64_t nextSequence = 1;
   std::map<std::string, ParticipantPtr> participants;
-  std::set<std::string> leaving;    // participants that are being removed: no new transaction names them
+  std::set<std::string> leaving;      // participants that are being removed: no new transaction names them
   std::multiset<std::string> driven;  // participants whose backlog has a loop, once for each
-  std::map<std::string, TransactionPtr> live;              // by transaction id
-  std::size_t liveBytes = 0;                               // of their contexts
-  std::list<std::shared_ptr<WaitingCall>> waiting;         // for a place among them, first come first served
+  std::map<std::string, TransactionPtr> live;       // by transaction id
+  std::size_t liveBytes = 0;                        // of their contexts
+  std::list<std::shared_ptr<WaitingCall>> waiting;  // for a place among them, first come first served
   std::size_t waitingBytes = 0;
   std::set<std::string> unknownOutcome;                    // never touched again in this life
   std::unordered_map<std::string, TransactionPtr> newest;  // by context: the end of its queue
@@ -76,9 +76,9 @@ struct PreserverState {
     std::deque<TransactionRef> commits;  // to be told
     unsigned failures = 0;               // since it last did one
   };
-  std::map<std::string, Backlog> backlog;                     // by participant
-  std::map<std::string, InDoubtTransaction> leftIntents;      // by transaction id: what recovery had to leave
-  std::map<std::string, Lsn> adopted;             // coordinators this one decides for, and where the log says so
+  std::map<std::string, Backlog> backlog;                 // by participant
+  std::map<std::string, InDoubtTransaction> leftIntents;  // by transaction id: what recovery had to leave
+  std::map<std::string, Lsn> adopted;  // coordinators this one decides for, and where the log says so
   std::map<std::string, OrphanedContext> orphans;  // by context
   std::string nextCompared;                        // context that the next comparison begins with
   DecisionHistory history;
