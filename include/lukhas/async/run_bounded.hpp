@@ -34,10 +34,10 @@ asio::awaitable<void> runShare(std::shared_ptr<BoundedRun<MakeTask>> run) {
 
 }  // namespace detail
 
-// Runs makeTask(0) to makeTask(count - 1), each an asio::awaitable<void>, at most `limit` (at least 1) at once,
-// begun in that order. Returns when all have ended. The first exception ends what its share would still have
-// begun; it comes out when the other shares are through. Cancelling it asks the running ones to stop, and does
-// not wait: `makeTask` and what it makes must own what they use, see ChildTask.
+// Runs makeTask(0) to makeTask(count - 1), each an asio::awaitable<void>, at most `limit` (at least 1) at
+// once, begun in that order. Returns when all have ended. The first exception ends what its share would
+// still have begun; it comes out when the other shares are through. Cancelling it asks the running ones to
+// stop, and does not wait: `makeTask` and what it makes must own what they use, see ChildTask.
 template <class MakeTask>
 [[nodiscard]] asio::awaitable<void> runBounded(Environment environment, std::size_t count, std::size_t limit,
                                                MakeTask makeTask) {

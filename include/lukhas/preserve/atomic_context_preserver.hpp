@@ -128,17 +128,18 @@ class AtomicContextPreserver {
   // The decisions about a context that the preserver remembers (`historyEntries` over all contexts), oldest
   // first.
   [[nodiscard]] std::vector<HistoryEntry> history(const std::string& contextId) const;
-  // The same of all contexts, each as one line of JSON without its line end: see HistoryEntry::toJson. `line` is
-  // called outside all locks. (lukhas-journal writes out what the log still has, without a preserver.)
+  // The same of all contexts, each as one line of JSON without its line end: see HistoryEntry::toJson.
+  // `line` is called outside all locks. (lukhas-journal writes out what the log still has, without a
+  // preserver.)
   void exportHistory(const std::function<void(std::string_view)>& line) const;
 
   // The transactions whose end is open somewhere: decided but not applied everywhere, refused, of unknown
   // outcome at the last comparison, or another coordinator's.
   [[nodiscard]] std::vector<InDoubtTransaction> listInDoubt() const;
 
-  // The contexts that the latest comparison found to be held no more by somebody who held them: a participant
-  // was put back to an old backup, or lost data. They are still read from the others, and whole again once they
-  // are preserved anew, or the participant is mended.
+  // The contexts that the latest comparison found to be held no more by somebody who held them: a
+  // participant was put back to an old backup, or lost data. They are still read from the others, and whole
+  // again once they are preserved anew, or the participant is mended.
   [[nodiscard]] std::vector<OrphanedContext> listOrphans() const;
 
   // Compares participants and log now, tells those that had refused once more, and compares what participants

@@ -99,9 +99,8 @@ struct OrphanedContext {
   std::string contextId;
   std::string transactionId;  // of the newest decision
   std::uint64_t version = 0;  // of that decision
-  std::vector<std::string>
-      missing;  // participants that do not hold it: nothing, an older state, or a damaged
-                // one
+  // Participants that do not hold it: but nothing, an older state, or a damaged one.
+  std::vector<std::string> missing;
 
   [[nodiscard]] nlohmann::json toJson() const {
     return {{"contextId", cleanText(contextId)},

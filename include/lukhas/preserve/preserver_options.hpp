@@ -44,8 +44,8 @@ struct AtomicContextPreserverOptions {
   Duration commitTimeout = std::chrono::seconds(10);
   // How often it tries within that time, with exponential backoff in between. 1 to 100.
   unsigned commitAttempts = 3;
-  // How long a call waits for earlier transactions of the same context, and for a place where the bounds below
-  // are reached. 1 ms to 1 h.
+  // How long a call waits for earlier transactions of the same context, and for a place where the bounds
+  // below are reached. 1 ms to 1 h.
   Duration queueTimeout = std::chrono::seconds(30);
   // How often recovery compares participants and log. 10 ms to 24 h.
   Duration recoveryInterval = std::chrono::seconds(30);

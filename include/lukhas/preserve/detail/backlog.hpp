@@ -14,11 +14,12 @@
 
 namespace lukhas::detail {
 
-// Counts a loop of the background work, so that stop() can wait for its end; and removeParticipant() for those
-// of the participant's own.
+// Counts a loop of the background work, so that stop() can wait for its end; and removeParticipant() for
+// those of the participant's own.
 class LoopMark {
  public:
-  // With the mutex held; the destructor takes it. `participant`: whose backlog it drives, if it is such a loop.
+  // With the mutex held; the destructor takes it. `participant`: whose backlog it drives, if it is such a
+  // loop.
   explicit LoopMark(PreserverStatePtr state, std::string participant = {})
       : state_(std::move(state)), participant_(std::move(participant)) {
     if (!participant_.empty()) state_->driven.insert(participant_);

@@ -21,8 +21,8 @@ struct OpenDecision {
   std::set<std::string> remaining;              // participants that have not done it
   std::map<std::string, std::string> refusals;  // participant → cause: it will not do it by itself
   std::map<std::string, std::string> retried;   // refusals of before that are asked about once more
-  std::map<std::string, Duration>
-      appliedAfter;  // by participant that has done it: how long after the decision
+  // By participant that has done it: how long after the decision.
+  std::map<std::string, Duration> appliedAfter;
 };
 
 // The books of what is decided: by transaction, by context, and by place in the log, each in O(log n).

@@ -61,10 +61,10 @@ inline void leaveIntent(PreserverState& state, RecoveryRound& round, const Store
 
 // What is to become of an intent. Nothing: it stays, and is nobody's concern here.
 //
-// An intent of this coordinator that is neither live nor in the books of the backlog: the log knows what it is
-// worth, its decision, or none, which means abort (presumed abort). It is safe at any age: a transaction is
-// live from before its first prepare until after its outcome is in the books, and the participants were asked
-// before the books are looked at.
+// An intent of this coordinator that is neither live nor in the books of the backlog: the log knows what it
+// is worth, its decision, or none, which means abort (presumed abort). It is safe at any age: a transaction
+// is live from before its first prepare until after its outcome is in the books, and the participants were
+// asked before the books are looked at.
 inline asio::awaitable<IntentWorth> judge(PreserverStatePtr state, StoredContext intent) {
   bool isAdopted = false;
   {
