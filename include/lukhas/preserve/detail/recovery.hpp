@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,6 +42,7 @@ using RecoveryRoundPtr = std::shared_ptr<RecoveryRound>;
 struct IntentsOfParticipant {
   ParticipantPtr participant;
   std::vector<StoredContext> intents;
+  std::set<std::string> inBacklog;   // transactions that the backlog was at before the intents were listed
   std::atomic<bool> isDown = false;  // it did not take one: the rest stays for the next round
 };
 using IntentsPtr = std::shared_ptr<IntentsOfParticipant>;
@@ -94,6 +96,7 @@ inline asio::awaitable<void> resolveIntent(PreserverStatePtr state, RecoveryRoun
       ++round->report.left;  // the backlog's
       co_return;
     }
+    if (intents->inBacklog.contains(intent.transactionId)) co_return;  // done since
     if (intents->isDown) {
       leaveIntent(*state, *round, stored, participant->name());
       co_return;
@@ -121,10 +124,16 @@ inline asio::awaitable<void> resolveIntent(PreserverStatePtr state, RecoveryRoun
 
 inline asio::awaitable<void> resolveIntentsOf(PreserverStatePtr state, RecoveryRoundPtr round,
                                               ParticipantPtr participant) {
+  const auto intents = std::make_shared<IntentsOfParticipant>();
+  intents->participant = participant;
+  {
+    const std::lock_guard lock(state->mutex);
+    for (const auto& [id, open] : state->decided) {
+      if (open.remaining.contains(participant->name())) intents->inBacklog.insert(id);
+    }
+  }
   std::optional<std::vector<StoredContext>> found = co_await listIntents(state, participant);
   if (!found) co_return;
-  const auto intents = std::make_shared<IntentsOfParticipant>();
-  intents->participant = std::move(participant);
   intents->intents = std::move(*found);
   const auto resolve = [state, round, intents](std::size_t index) {
     return resolveIntent(state, round, intents, index);
