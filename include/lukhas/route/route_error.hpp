@@ -22,7 +22,7 @@ enum class RouteErrc {
   // connection (details: maximum)
   overloaded,
   // A circuit breaker that is used by itself.
-  circuit_open,  // it refuses calls for now. details: name, retryAfterMs
+  circuit_open,  // it refuses calls for now. details: name, and retryAfterMs unless it was opened by hand
   // Registration and look-up.
   duplicate_model,  // a model with this id is registered already. details: modelId
   unknown_model,    // no model with this id is registered. details: modelId
