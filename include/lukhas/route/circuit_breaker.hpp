@@ -339,10 +339,10 @@ class CircuitBreaker {
     }
     const auto waitMs = std::chrono::ceil<std::chrono::milliseconds>(wait).count();
     details["retryAfterMs"] = waitMs;
-    return {RouteErrc::circuit_open,
-            fmt::format("the circuit of {} refuses calls for another {} ms", quotedText(state.name, 256),
-                        waitMs),
-            std::move(details)};
+    return {
+        RouteErrc::circuit_open,
+        fmt::format("the circuit of {} refuses calls for another {} ms", quotedText(state.name, 256), waitMs),
+        std::move(details)};
   }
 
   std::shared_ptr<State> state_;

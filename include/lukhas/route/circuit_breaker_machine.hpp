@@ -32,9 +32,9 @@ enum class CircuitOutcome : std::uint8_t { success, failure, neutral };
 
 // Who decides about a circuit.
 enum class CircuitControl : std::uint8_t {
-  automatic,   // the rules
+  automatic,    // the rules
   forced_open,  // somebody has opened it, until somebody says otherwise
-  disabled,    // everything is permitted, and nothing is counted
+  disabled,     // everything is permitted, and nothing is counted
 };
 
 [[nodiscard]] constexpr const char* toString(CircuitControl control) noexcept {

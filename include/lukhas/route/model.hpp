@@ -42,9 +42,17 @@ struct ModelDescription {
   // Requests under way at this model. With so many it is passed over, or waited for when there is no other. 1
   // to 100,000.
   std::size_t maxConcurrent = 8;
-  // For one attempt, from sending to the end of the answer; the request's own deadline ends it earlier. The
+  // For one attempt, from sending to the end of the answer, of a stream to its first content; the request's
+  // own deadline ends it earlier. The
   // default leaves time for two further attempts within the router's 30 s. 1 ms to 24 h.
   std::chrono::nanoseconds timeout = std::chrono::seconds(10);
+  // From sending to the first content of a stream: text, a tool call or thinking. Zero: `timeout`. Up to 24 h.
+  std::chrono::nanoseconds firstTokenTimeout = std::chrono::nanoseconds::zero();
+  // Of a stream, how long the caller waits for more once it has begun. What is no content (a ping, a comment)
+  // does not extend it. 1 ms to 24 h.
+  std::chrono::nanoseconds betweenTokensTimeout = std::chrono::seconds(20);
+  // Name resolution, connection and TLS together. 1 ms to 24 h.
+  std::chrono::nanoseconds connectTimeout = std::chrono::seconds(5);
   // What the endpoint calls the model. Empty: the id.
   std::string modelName = {};
   // The environment variable that holds the API key, read for each attempt. Empty: none.

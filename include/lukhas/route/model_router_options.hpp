@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 #include "lukhas/core/metrics.hpp"
 #include "lukhas/core/option_check.hpp"
 #include "lukhas/route/circuit_breaker.hpp"
+#include "lukhas/route/outcome_classifier.hpp"
 #include "lukhas/route/retry_budget.hpp"
 #include "lukhas/route/retry_policy.hpp"
 #include "lukhas/route/transport.hpp"
@@ -22,6 +24,11 @@ struct ModelRouterOptions {
   // For a whole request: waiting, all attempts, and the pauses between them. Long enough for three attempts
   // at the models' default time-out of 10 s. 1 ms to 24 h.
   Duration deadline = std::chrono::seconds(30);
+  // For a whole stream, from its request to its end, whoever it waits for. Zero: no limit; `deadline` holds
+  // until its first content either way. 0 to 24 h.
+  Duration streamLimit = Duration::zero();
+  // Of what a stream had said when it broke, so much is repeated in the error. 0 to 16 MiB.
+  std::size_t maxPartialBytes = std::size_t{64} << 10U;
   // Over all models: the first one counts. There are no further retries anywhere below. 1 to 100.
   unsigned maxAttempts = 3;
   // Of each model's circuit. A trialTimeout that is not longer than `deadline` is taken as twice the
@@ -29,6 +36,10 @@ struct ModelRouterOptions {
   CircuitBreakerOptions breaker = {};
   // The pauses between attempts at one model, and the longest that a model may ask for.
   RetryPolicyOptions retry = {};
+  // What the end of an attempt means, in place of classifyOutcome(); empty: that. Called by any thread, with
+  // no lock held. What it throws, and an `accept` for what is no answer, are taken as classifyOutcome()'s
+  // verdict.
+  std::function<Verdict(const AttemptFacts&)> classify = {};
   // What keeps an outage from being multiplied; one for the whole router.
   RetryBudgetOptions budget = {};
   // Requests that wait for a place at a model, or for the end of a backoff, at once; one more fails with
@@ -47,6 +58,8 @@ struct ModelRouterOptions {
     constexpr const char* who = "ModelRouter";
     requireOptionRule(who, "transport", "null", transport != nullptr, "a transport");
     requireOption(who, "deadline", deadline, 1ms, 24h);
+    requireOption(who, "streamLimit", streamLimit, 0ns, 24h);
+    requireOption(who, "maxPartialBytes", maxPartialBytes, 0U, std::size_t{16} << 20U);
     requireOption(who, "maxAttempts", maxAttempts, 1U, 100U);
     breaker.check();
     retry.check();

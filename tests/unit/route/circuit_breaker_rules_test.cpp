@@ -63,9 +63,9 @@ TEST_CASE("by rate the share of failures decides and not their number", "[route]
   Circuit circuit({.minimumRequests = 10, .windowSize = 100, .failurePercent = 50});
   for (int i = 0; i < 49; ++i) CHECK(circuit.call(success) == CircuitState::closed);
   for (int i = 0; i < 48; ++i) CHECK(circuit.call(failure) == CircuitState::closed);
-  CHECK(circuit.call(success) == CircuitState::closed);   // 48 of 98
-  CHECK(circuit.call(failure) == CircuitState::closed);   // 49 of 99
-  CHECK(circuit.call(failure) == CircuitState::open);     // 50 of 100
+  CHECK(circuit.call(success) == CircuitState::closed);  // 48 of 98
+  CHECK(circuit.call(failure) == CircuitState::closed);  // 49 of 99
+  CHECK(circuit.call(failure) == CircuitState::open);    // 50 of 100
 }
 
 TEST_CASE("by rate too few outcomes open nothing", "[route]") {

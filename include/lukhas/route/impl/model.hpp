@@ -96,6 +96,9 @@ inline void checkModel(const ModelDescription& model) {
   for (const std::string& capability : model.capabilities) requireName(who, "model.capabilities", capability);
   requireOption(who, "model.maxConcurrent", model.maxConcurrent, 1U, 100'000U);
   requireOption(who, "model.timeout", model.timeout, 1ms, 24h);
+  requireOption(who, "model.firstTokenTimeout", model.firstTokenTimeout, 0ns, 24h);
+  requireOption(who, "model.betweenTokensTimeout", model.betweenTokensTimeout, 1ms, 24h);
+  requireOption(who, "model.connectTimeout", model.connectTimeout, 1ms, 24h);
   if (!model.modelName.empty()) requireName(who, "model.modelName", model.modelName);
 }
 

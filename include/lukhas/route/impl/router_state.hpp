@@ -7,6 +7,9 @@
 
 namespace lukhas::detail {
 
+// More than any circuit waits by itself.
+inline constexpr Duration longestCircuitWait = std::chrono::hours(25);
+
 inline void ModelPlace::release() {
   if (const RoutedModelPtr model = std::move(model_)) state_->giveBack(model);
   state_.reset();
@@ -108,7 +111,9 @@ inline RouteTurn RouterState::choose(RouteCall& call, ModelPlace held) {
   candidates.reserve(models.size());
   for (const RoutedModelPtr& model : models) {
     const bool busy = model->underWay >= model->description.maxConcurrent && held.model() != model;
-    candidates.push_back({model->number, busy, model->breaker.retryAfter(), model->notBefore});
+    // Forced open has no end: a bound that no request reaches keeps the sums of times from overflowing.
+    const Duration circuitWait = std::min<Duration>(model->breaker.retryAfter(), longestCircuitWait);
+    candidates.push_back({model->number, busy, circuitWait, model->notBefore});
   }
   turn.step = call.machine.next(candidates, now);
   if (turn.step.kind == RouteStep::Kind::fail) return turn;
