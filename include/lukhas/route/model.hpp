@@ -37,6 +37,8 @@ struct ModelDescription {
   // Among the models that can do what a request requires, the highest is asked first; equals in the order of
   // registration.
   int priority = 0;
+  // Among equals of priority, where ModelRouterOptions::balance goes by weight. 1 to 1,000.
+  unsigned weight = 1;
   // What it can do: any words that requests use as requirements. None may be empty.
   NameList capabilities = {};
   // Requests under way at this model. With so many it is passed over, or waited for when there is no other. 1
@@ -72,7 +74,16 @@ class RouteRequest {
   RouteRequest(std::string id, nlohmann::json context, NameList requirements = {})
       : id_(std::move(id)), context_(std::move(context)), requirements_(std::move(requirements)) {}
 
+  // Requests of one session go to the model that answered the one before, while it can be asked, whatever
+  // its priority; see ModelRouterOptions::stickySessions. At most 256 bytes; empty: of no session.
+  RouteRequest& ofSession(std::string session) & {
+    session_ = std::move(session);
+    return *this;
+  }
+  RouteRequest&& ofSession(std::string session) && { return std::move(ofSession(std::move(session))); }
+
   [[nodiscard]] const std::string& id() const noexcept { return id_; }
+  [[nodiscard]] const std::string& session() const noexcept { return session_; }
   [[nodiscard]] const nlohmann::json& context() const noexcept { return context_; }
   [[nodiscard]] const NameList& requirements() const noexcept { return requirements_; }
 
@@ -80,6 +91,7 @@ class RouteRequest {
   std::string id_;
   nlohmann::json context_;
   NameList requirements_;
+  std::string session_;
 };
 
 // Whether everything that is required is offered.

@@ -73,6 +73,8 @@ class StreamSession {
       said_ += cutText(delta.text, room);
       partCut_ = delta.text.size() > room;
     }
+    usage_.inputTokens = std::max(usage_.inputTokens, delta.usage.inputTokens);
+    usage_.outputTokens = std::max(usage_.outputTokens, delta.usage.outputTokens);
     reportTrial();
     return delta;
   }
@@ -132,6 +134,7 @@ class StreamSession {
 
   void succeed() {
     permit_.record(CircuitOutcome::success, waited_);
+    state_->addUsage(*model_, usage_);
     state_->succeeded(firstContent_);
     stream_.reset();
   }
@@ -181,6 +184,7 @@ class StreamSession {
   std::optional<AttemptEnd> broken_;      // how it broke; told when all that came before is handed over
   std::optional<TimePoint> waitUntil_;    // for the next content
   bool endAwaited_ = false;
+  ModelUsage usage_;  // the latest that the model counted
   std::string said_;
   bool partCut_ = false;
   std::exception_ptr failure_;

@@ -118,7 +118,7 @@ struct Answered {
   }
   const Duration took = state->environment.now() - began;
   const Verdict verdict = judgeAttempt(state->options, end->facts);
-  state->settle(call, *model, verdict);
+  state->settle(call, *model, verdict, *end, took);
   if (verdict.action == RouteAction::accept) {
     if (delivery == Delivery::whole) permit.record(verdict.health);
     co_return Answered{std::move(*end), std::move(permit), model};
