@@ -48,7 +48,7 @@ struct ModelDescription {
   // own deadline ends it earlier. The
   // default leaves time for two further attempts within the router's 30 s. 1 ms to 24 h.
   std::chrono::nanoseconds timeout = std::chrono::seconds(10);
-  // From sending to the first content of a stream: text, a tool call or thinking. Zero: `timeout`. Up to 24 h.
+  // From sending to the first content of a stream: text, a tool call or thinking. Zero: `timeout`. 0 to 24 h.
   std::chrono::nanoseconds firstTokenTimeout = std::chrono::nanoseconds::zero();
   // Of a stream, how long the caller waits for more once it has begun. What is no content (a ping, a comment)
   // does not extend it. 1 ms to 24 h.

@@ -79,8 +79,8 @@ class ModelRouter {
   }
 
   // The same as a stream. It is there when the first content is: text, a tool call or thinking. Until then a
-  // model that fails, stalls, or says in its first event that it is overloaded is left for the next one, as in
-  // route(), and `deadline` holds; from then on see ModelStream.
+  // model that fails, stalls, or says in its first event that it is overloaded is left for the next one, as
+  // in route(), and `deadline` holds; from then on see ModelStream.
   [[nodiscard]] asio::awaitable<ModelStream> routeStream(RouteRequest request) {
     return openStream(state_, std::move(request));
   }

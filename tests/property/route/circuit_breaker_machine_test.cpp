@@ -130,8 +130,9 @@ class NaiveBreaker {
     std::size_t first = periods_.size() - 1;
     while (first > 0 && periods_[first - 1].state != CircuitState::closed) --first;
     for (std::size_t i = first; i + 1 < periods_.size(); ++i) {
-      const bool trialFailed = periods_[i].state == CircuitState::half_open && !periods_[i].outcomes.empty() &&
-                               (periods_[i].outcomes.back().failed || periods_[i].outcomes.back().slow);
+      const std::vector<Outcome>& trials = periods_[i].outcomes;
+      const bool trialFailed = periods_[i].state == CircuitState::half_open && !trials.empty() &&
+                               (trials.back().failed || trials.back().slow);
       if (trialFailed) wait = std::min(wait * 2, longest);
     }
     return wait;
