@@ -112,28 +112,33 @@ inline void takeFailure(AttemptEnd& end, const std::system_error& error, std::st
   co_return end;
 }
 
-// The next piece of a stream that has begun goes to its reader. What goes wrong is in the result; none: there
-// is more to come, or the reader is done.
-[[nodiscard]] inline asio::awaitable<AttemptEnd> readOn(std::shared_ptr<OpenedStream> stream) {
+// The next piece of a stream that has begun. It touches nothing but the connection: where that does not react
+// to cancellation, this may outlast its caller.
+[[nodiscard]] inline asio::awaitable<AttemptEnd> readPiece(std::shared_ptr<OpenedStream> stream) {
   AttemptEnd end;
   end.facts.status = stream->exchange->status();
   try {
-    const std::string piece = co_await stream->exchange->read();
-    if (!piece.empty()) {
-      std::optional<ModelFault> fault = stream->reader.read(piece, stream->deltas);
-      if (fault) takeAnswer(end, std::move(*fault), stream->key);
-    } else if (!stream->reader.isComplete()) {
-      end.facts.error = RouteErrc::invalid_reply;
-      end.message = "the stream ended before the model said that it was finished";
-    } else {
-      stream->exchange.reset();
-    }
+    end.piece = co_await stream->exchange->read();
   } catch (const std::system_error& error) {
     takeFailure(end, error, stream->key);
   } catch (...) {
     end.facts.error = RouteErrc::transport_failed;
   }
   co_return end;
+}
+
+// What the piece says goes to the stream's deltas; whether it breaks the stream, into `end`.
+inline void takePiece(OpenedStream& stream, AttemptEnd& end) {
+  if (end.facts.error) return;
+  if (!end.piece.empty()) {
+    std::optional<ModelFault> fault = stream.reader.read(end.piece, stream.deltas);
+    if (fault) takeAnswer(end, std::move(*fault), stream.key);
+  } else if (!stream.reader.isComplete()) {
+    end.facts.error = RouteErrc::invalid_reply;
+    end.message = "the stream ended before the model said that it was finished";
+  } else {
+    stream.exchange.reset();
+  }
 }
 
 // The same for a stream, up to its first content; or to its end, when the model had nothing to say.
@@ -168,7 +173,8 @@ inline void takeFailure(AttemptEnd& end, const std::system_error& error, std::st
   };
   std::size_t read = 0;
   while (!hasContent() && stream->exchange && !stream->reader.isDone()) {
-    AttemptEnd piece = co_await readOn(stream);
+    AttemptEnd piece = co_await readPiece(stream);
+    takePiece(*stream, piece);
     if (piece.facts.error) {
       piece.facts.retryAfter = end.facts.retryAfter;
       piece.facts.shouldRetry = end.facts.shouldRetry;

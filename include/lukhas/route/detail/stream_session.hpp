@@ -98,7 +98,7 @@ class StreamSession {
     endAwaited_ = ending;
     const Duration between = ending ? abortGrace : Duration(model_->description.betweenTokensTimeout);
     if (ending || !waitUntil_) waitUntil_ = std::min(state->environment.after(between), limit_);
-    ChildTask<AttemptEnd> reading(state->environment, readOn(stream_));
+    ChildTask<AttemptEnd> reading(state->environment, readPiece(stream_));
     const AbortableAttempt abortable(state, reading);
     std::optional<AttemptEnd> piece;
     std::exception_ptr left;
@@ -111,21 +111,24 @@ class StreamSession {
       end(left, asio::error::operation_aborted);
       std::rethrow_exception(left);
     }
-    if (!piece && !ending) {
-      piece.emplace();
-      piece->facts.status = 200;
-      const bool total = *waitUntil_ == limit_;
-      piece->facts.error = total ? RouteErrc::deadline_exceeded : RouteErrc::attempt_timed_out;
-      piece->details["limitMs"] = wholeMilliseconds(total ? state->options.streamLimit : between);
-      reading.cancel();
-      (void)co_await reading.joinUntil(state->environment.after(abortGrace));
-    }
     if (!piece) {
+      if (!ending) broken_ = stalled(between);  // before anything else is awaited: the caller may leave
       reading.cancel();
+      if (!ending) (void)co_await reading.joinUntil(state->environment.after(abortGrace));
       co_return;
     }
+    takePiece(*stream_, *piece);
     if (!ending && piece->facts.error) broken_ = std::move(*piece);
     if (hasContent()) waitUntil_.reset();
+  }
+  // How a stream broke that said nothing until *waitUntil_.
+  [[nodiscard]] AttemptEnd stalled(Duration between) const {
+    const bool total = *waitUntil_ == limit_;
+    AttemptEnd end;
+    end.facts.status = 200;
+    end.facts.error = total ? RouteErrc::deadline_exceeded : RouteErrc::attempt_timed_out;
+    end.details["limitMs"] = wholeMilliseconds(total ? state_->options.streamLimit : between);
+    return end;
   }
   [[nodiscard]] bool hasContent() const {
     return std::any_of(stream_->deltas.begin(), stream_->deltas.end(),
