@@ -3,6 +3,7 @@
 set(LUKHAS_CONTRACT_PROGRAMS
   lock
   preserver
+  router
   simulated_test
   store
   ttl

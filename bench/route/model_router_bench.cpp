@@ -100,4 +100,48 @@ void routeRequests(benchmark::State& state) {
 }
 BENCHMARK(routeRequests)->Arg(1)->Arg(4)->Arg(32);
 
+// A stream without an end: pieces of 64 events, each of 100 bytes of text.
+class EndlessExchange final : public lukhas::HttpExchange {
+ public:
+  int status() const noexcept override { return 200; }
+  std::optional<std::string_view> header(std::string_view) const noexcept override { return std::nullopt; }
+  asio::awaitable<std::string> read() override { co_return piece_; }
+
+ private:
+  static std::string makePiece() {
+    std::string piece;
+    for (int i = 0; i < 64; ++i)
+      piece +=
+          "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" + std::string(100, 'x') + "\"}}]}\n\n";
+    return piece;
+  }
+  std::string piece_ = makePiece();
+};
+
+class EndlessTransport final : public lukhas::Transport {
+ public:
+  asio::awaitable<std::unique_ptr<lukhas::HttpExchange>> send(lukhas::HttpRequest) override {
+    co_return std::make_unique<EndlessExchange>();
+  }
+};
+
+// From the bytes of the connection to the caller's delta: an item is an event.
+void streamDeltas(benchmark::State& state) {
+  asio::io_context io;
+  lukhas::ModelRouter router(lukhas::Environment(io.get_executor()),
+                             {.transport = std::make_shared<EndlessTransport>()});
+  router.registerModel(model(0));
+  const auto work = [&]() -> asio::awaitable<void> {
+    lukhas::RouteRequest request("turn-1", context(), {"chat"});
+    lukhas::ModelStream stream = co_await router.routeStream(std::move(request));
+    for (auto _ : state) {
+      std::optional<lukhas::ModelDelta> delta = co_await stream.next();
+      benchmark::DoNotOptimize(delta);
+    }
+  };
+  runOn(io, work);
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(streamDeltas);
+
 }  // namespace

@@ -4,5 +4,5 @@
 #include "lukhas/route/circuit_breaker.hpp"
 
 asio::awaitable<std::size_t> sizeThroughBreaker(lukhas::CircuitBreaker& breaker, std::string text) {
-  co_return co_await breaker.run([text] { return text.size(); });
+  co_return co_await breaker.call([text] { return text.size(); });
 }

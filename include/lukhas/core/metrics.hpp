@@ -56,6 +56,7 @@ struct LabelledMetric {
   std::string_view label;
   const std::map<std::string, Number>& values;
   std::string_view help;
+  MetricKind kind = MetricKind::gauge;
 };
 
 // One word of a few for each value of a label.
@@ -86,6 +87,12 @@ template <MetricNumber Number>
                                                    const std::map<std::string, Number>& values,
                                                    std::string_view help) noexcept {
   return {name, label, values, help};
+}
+template <MetricNumber Number>
+[[nodiscard]] LabelledMetric<Number> labelledCounter(std::string_view name, std::string_view label,
+                                                     const std::map<std::string, Number>& values,
+                                                     std::string_view help) noexcept {
+  return {name, label, values, help, MetricKind::counter};
 }
 // `known` lists all states there are: Prometheus then gets a series for each, 1 for the one that holds and 0
 // for the others, so that a series does not end when the state changes. Without it only the state that holds
@@ -186,7 +193,7 @@ struct PrometheusWriter {
   }
   template <class Number>
   void operator()(const LabelledMetric<Number>& metric) const {
-    const std::string name = begin(MetricKind::gauge, metric.name, metric.help);
+    const std::string name = begin(metric.kind, metric.name, metric.help);
     for (const auto& [label, value] : metric.values) {
       out += fmt::format("{}{{{}=\"{}\"}} {}\n", name, snakeCase(metric.label), escapeLabel(label),
                          prometheusNumber(value));

@@ -72,9 +72,9 @@ struct CircuitBreakerMetrics {
 // Put around any call that may be slow or down; the rules are those of CircuitBreakerMachine.
 //
 //   lukhas::CircuitBreaker breaker{environment, "billing"};
-//   Invoice invoice = co_await breaker.run([&] { return fetchInvoice(id); });
+//   Invoice invoice = co_await breaker.call([&] { return fetchInvoice(id); });
 //
-// run() throws RouteErrc::circuit_open without calling anything while the circuit refuses. What the call
+// call() throws RouteErrc::circuit_open without calling anything while the circuit refuses. What the call
 // throws is a failure and goes on to the caller. What it throws after the caller was cancelled is neutral;
 // operation_aborted from a call whose caller was not, such as one that its own timer cut off, is a failure.
 // Whoever needs finer rules takes the permission by hand:
@@ -115,8 +115,18 @@ class CircuitBreaker {
 
     // How the call ended. Only the first outcome counts.
     void record(CircuitOutcome outcome) noexcept {
-      if (const std::shared_ptr<State> state = std::move(state_)) state->record(permit_, outcome);
+      if (const std::shared_ptr<State> state = std::move(state_)) state->record(permit_, outcome, {});
     }
+    // The same for a call in which somebody else's time is part of the time that passed: the called took only
+    // `took`, which is what CircuitBreakerOptions::slowCallTime is about.
+    void record(CircuitOutcome outcome, Duration took) noexcept {
+      if (const std::shared_ptr<State> state = std::move(state_)) state->record(permit_, outcome, took);
+    }
+
+    // Whether it is one of the few trials of HALF_OPEN.
+    [[nodiscard]] bool isTrial() const noexcept { return permit_.trial != 0; }
+    // When the call was permitted.
+    [[nodiscard]] TimePoint began() const noexcept { return permit_.began; }
 
    private:
     friend class CircuitBreaker;
@@ -140,16 +150,36 @@ class CircuitBreaker {
   // Runs `call`, plain or a coroutine, when the circuit permits it, and gives its result. The caller goes on
   // where the call leaves it.
   template <class Call>
-  [[nodiscard]] auto run(Call&& call) {
+  [[nodiscard]] auto call(Call&& toMake) {
     LUKHAS_CHECK_NATURAL_CALL(Call);
-    return runPermitted(state_, std::decay_t<Call>(std::forward<Call>(call)));
+    return callPermitted(state_, std::decay_t<Call>(std::forward<Call>(toMake)));
+  }
+
+  // By hand, for operators: each holds at once, emits the event of the change, if it is one, and makes the
+  // calls under way say nothing any more.
+  //
+  //   forceOpen()   refuses everything, also trials, until one of the others
+  //   forceClose()  permits again, with an empty window; from there the rules hold
+  //   disable()     permits everything and counts nothing, until one of the others
+  //   automatic()   ends forceOpen(), with a trial first, or disable(), with an empty window
+  void forceOpen() { state_->change(&CircuitBreakerMachine::forceOpen); }
+  void forceClose() { state_->change(&CircuitBreakerMachine::forceClose); }
+  void disable() { state_->change(&CircuitBreakerMachine::disable); }
+  void automatic() {
+    const std::lock_guard lock(state_->mutex);
+    state_->machine.automatic(state_->environment.now());
   }
 
   [[nodiscard]] CircuitState state() const {
     const std::lock_guard lock(state_->mutex);
     return state_->machine.state();
   }
-  // How long until a permission can be had: zero when it can be had now.
+  [[nodiscard]] CircuitControl control() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->machine.control();
+  }
+  // How long until a permission can be had: zero when it can be had now, Duration::max() when it is forced
+  // open.
   [[nodiscard]] Duration retryAfter() const { return state_->retryAfter(); }
   [[nodiscard]] const std::string& name() const noexcept { return state_->name; }
 
@@ -166,6 +196,11 @@ class CircuitBreaker {
     HealthReport health;
     const CircuitState current = state();
     if (current == CircuitState::closed) return health;
+    if (control() == CircuitControl::forced_open) {
+      health.report("circuit_open",
+                    fmt::format("the circuit of {} was opened by hand", quotedText(name(), 256)), 1, 0);
+      return health;
+    }
     const double seconds = std::chrono::duration<double>(retryAfter()).count();
     health.report("circuit_open",
                   fmt::format("the circuit of {} is {}; the next call is permitted in {:.1f} s",
@@ -198,17 +233,27 @@ class CircuitBreaker {
       tell(admission.transition);
       return admission.permit;
     }
-    void record(CircuitPermit permit, CircuitOutcome outcome) noexcept {
+    void record(CircuitPermit permit, CircuitOutcome outcome, std::optional<Duration> took) noexcept {
       std::optional<CircuitTransition> transition;
       {
         const std::lock_guard lock(mutex);
-        transition = machine.record(permit, outcome, environment.now()).transition;
+        const TimePoint now = environment.now();
+        transition = machine.record(permit, outcome, now, took.value_or(now - permit.began)).transition;
         if (transition && transition->to == CircuitState::open) ++counters.circuitOpens;
         switch (outcome) {
           case CircuitOutcome::success: ++counters.successes; break;
           case CircuitOutcome::failure: ++counters.failures; break;
           case CircuitOutcome::neutral: ++counters.neutralOutcomes; break;
         }
+      }
+      tell(transition);
+    }
+    void change(std::optional<CircuitTransition> (CircuitBreakerMachine::*how)()) {
+      std::optional<CircuitTransition> transition;
+      {
+        const std::lock_guard lock(mutex);
+        transition = (machine.*how)();
+        if (transition && transition->to == CircuitState::open) ++counters.circuitOpens;
       }
       tell(transition);
     }
@@ -252,7 +297,7 @@ class CircuitBreaker {
   };
 
   template <class Call, class Kind = Awaited<std::invoke_result_t<Call&>>>
-  static asio::awaitable<typename Kind::Result> runPermitted(std::shared_ptr<State> state, Call call) {
+  static asio::awaitable<typename Kind::Result> callPermitted(std::shared_ptr<State> state, Call call) {
     std::optional<Permit> permit = acquire(state);
     if (!permit) throw refusal(*state);
     std::exception_ptr failure;
@@ -285,11 +330,18 @@ class CircuitBreaker {
   }
 
   static Error refusal(const State& state) {
-    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(state.retryAfter()).count();
-    nlohmann::json details{{"name", cleanText(state.name, 256)}, {"retryAfterMs", wait}};
+    const Duration wait = state.retryAfter();
+    nlohmann::json details{{"name", cleanText(state.name, 256)}};
+    if (wait == Duration::max()) {
+      return {RouteErrc::circuit_open,
+              fmt::format("the circuit of {} was opened by hand", quotedText(state.name, 256)),
+              std::move(details)};
+    }
+    const auto waitMs = std::chrono::ceil<std::chrono::milliseconds>(wait).count();
+    details["retryAfterMs"] = waitMs;
     return {
         RouteErrc::circuit_open,
-        fmt::format("the circuit of {} refuses calls for another {} ms", quotedText(state.name, 256), wait),
+        fmt::format("the circuit of {} refuses calls for another {} ms", quotedText(state.name, 256), waitMs),
         std::move(details)};
   }
 

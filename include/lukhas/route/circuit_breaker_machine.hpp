@@ -10,7 +10,8 @@
 #include <optional>
 #include <vector>
 
-#include "lukhas/core/option_check.hpp"
+#include "lukhas/route/circuit_breaker_options.hpp"
+#include "lukhas/route/outcome_window.hpp"
 
 namespace lukhas {
 
@@ -29,43 +30,28 @@ enum class CircuitState : std::uint8_t { closed, open, half_open };
 // the caller cancelled, the request itself was wrong, the call was never made.
 enum class CircuitOutcome : std::uint8_t { success, failure, neutral };
 
-struct CircuitBreakerOptions {
-  // Failures among the last `windowSize` outcomes that open the circuit. 1 to windowSize.
-  unsigned failureThreshold = 5;
-  // With fewer outcomes than this in the window nothing opens: a handful of calls is no evidence. 1 to
-  // windowSize.
-  unsigned minimumRequests = 10;
-  // How many of the latest outcomes count. 1 to 10,000.
-  unsigned windowSize = 10;
-  // How long an open circuit refuses everything before the first trial. 1 ms to 24 h.
-  std::chrono::nanoseconds openFor = std::chrono::seconds(60);
-  // Successful trials that close the circuit again. 1 to 1,000.
-  unsigned successThreshold = 3;
-  // Trials that may be under way at once. 1 to 100.
-  unsigned maxTrials = 3;
-  // When a trial that has not reported gives its place back. It only catches trials that got lost, so it has
-  // to be longer than any call takes; the default is twice the router's deadline. 1 ms to 24 h.
-  std::chrono::nanoseconds trialTimeout = std::chrono::seconds(60);
-
-  // Throws Errc::invalid_option.
-  void check() const {
-    using namespace std::chrono_literals;
-    constexpr const char* who = "CircuitBreaker";
-    requireOption(who, "windowSize", windowSize, 1U, 10'000U);
-    requireOption(who, "failureThreshold", failureThreshold, 1U, windowSize);
-    requireOption(who, "minimumRequests", minimumRequests, 1U, windowSize);
-    requireOption(who, "openFor", openFor, 1ms, 24h);
-    requireOption(who, "successThreshold", successThreshold, 1U, 1'000U);
-    requireOption(who, "maxTrials", maxTrials, 1U, 100U);
-    requireOption(who, "trialTimeout", trialTimeout, 1ms, 24h);
-  }
+// Who decides about a circuit.
+enum class CircuitControl : std::uint8_t {
+  automatic,    // the rules
+  forced_open,  // somebody has opened it, until somebody says otherwise
+  disabled,     // everything is permitted, and nothing is counted
 };
+
+[[nodiscard]] constexpr const char* toString(CircuitControl control) noexcept {
+  switch (control) {
+    case CircuitControl::automatic: return "automatic";
+    case CircuitControl::forced_open: return "forced_open";
+    case CircuitControl::disabled: return "disabled";
+  }
+  return "?";
+}
 
 // The right to make one call. Whoever holds it owes exactly one record(); a CircuitBreaker's guard sees to
 // that.
 struct CircuitPermit {
   std::uint64_t generation = 0;  // of the state in which the call began
   std::uint64_t trial = 0;       // 0 for a call through a closed circuit
+  std::chrono::steady_clock::time_point began{};
 };
 
 struct CircuitTransition {
@@ -87,26 +73,35 @@ struct CircuitRecording {
 // The idea (Michael Nygard, "Release It!", 2007): calls to something that keeps failing are refused for a
 // while, so that callers do not wait for it and it can recover; then a few trials find out whether it has.
 //
-//   state      event                                          next       effect
-//   CLOSED     admit                                          CLOSED     permitted
-//   CLOSED     success                                        CLOSED     enters the window
-//   CLOSED     failure, now >= minimumRequests outcomes and
-//              >= failureThreshold failures in the window     OPEN       the wait of openFor begins
-//   CLOSED     any other failure                              CLOSED     enters the window
-//   OPEN       admit before the end of the wait               OPEN       refused
-//   OPEN       admit at or after it                           HALF_OPEN  permitted: the first trial
-//   HALF_OPEN  admit, fewer than maxTrials under way          HALF_OPEN  permitted: one more trial
-//   HALF_OPEN  admit otherwise                                HALF_OPEN  refused
-//   HALF_OPEN  success, the successThreshold-th               CLOSED     the window starts empty
-//   HALF_OPEN  any other success                              HALF_OPEN  its place is free again
-//   HALF_OPEN  failure                                        OPEN       the wait begins anew
-//   HALF_OPEN  trialTimeout after a trial began               HALF_OPEN  its place is free again
-//   CLOSED, HALF_OPEN  neutral                                same       not counted; a trial's place is free
-//   any        outcome of a call that began in another state  same       only counted as stale
+//   state      event                                      next       effect
+//   CLOSED     admit                                      CLOSED     permitted
+//   CLOSED     success                                    CLOSED     enters the window
+//   CLOSED     failure or slow call, by which there are
+//              now minimumRequests outcomes in the window
+//              and enough of them failed or were slow     OPEN       the wait of openFor begins
+//   CLOSED     any other failure                          CLOSED     enters the window
+//   OPEN       admit before the end of the wait           OPEN       refused
+//   OPEN       admit at or after it                       HALF_OPEN  permitted: the first trial
+//   HALF_OPEN  admit, fewer than maxTrials under way      HALF_OPEN  permitted: one more trial
+//   HALF_OPEN  admit otherwise                            HALF_OPEN  refused
+//   HALF_OPEN  success, the successThreshold-th           CLOSED     the window starts empty
+//   HALF_OPEN  any other success                          HALF_OPEN  its place is free again
+//   HALF_OPEN  failure or slow call                       OPEN       the wait begins anew, longer by option
+//   HALF_OPEN  trialTimeout after a trial began           HALF_OPEN  its place is free again
+//   CLOSED, HALF_OPEN  neutral                            same       not counted; a trial's place is free
+//   any        outcome of a call that began in
+//              another state                              same       only counted as stale
+//   any        forceOpen                                  OPEN       refuses until somebody says otherwise
+//   any        forceClose                                 CLOSED     the window starts empty; the rules hold
+//   any        disable                                    CLOSED     permits everything, counts nothing
+//   forced     automatic                                  OPEN       the next admit is a trial
+//   disabled   automatic                                  CLOSED     the window starts empty
 //
-// So only a failure opens, and a success never does, even when it is the outcome that makes the window long
-// enough. Each entry into a state has a generation of its own, which permits carry. A trial is over at its
-// deadline whether or not anybody asks in between: what it reports then is stale.
+// Enough: failureThreshold failures, or failurePercent of the outcomes where that is given; or
+// slowCallPercent of them slow, where slowCallTime is given. So only a failure opens, and a success never
+// does, even when it is the outcome that makes the window long enough; but where slow calls are asked for, a
+// slow one is not a success. Each entry into a state has a generation of its own, which permits carry. A
+// trial is over at its deadline whether or not anybody asks in between: what it reports then is stale.
 //
 // Rejected: counting consecutive failures (one lucky answer in nine hides a model that is all but dead); a
 // timer that enters HALF_OPEN by itself (nothing is learnt before somebody calls); counting a lost trial as a
@@ -118,17 +113,17 @@ class CircuitBreakerMachine {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  explicit CircuitBreakerMachine(const CircuitBreakerOptions& options = {}) : options_(options) {
-    options_.check();
-    window_.resize(options_.windowSize);
-    trials_.resize(options_.maxTrials);
-  }
+  explicit CircuitBreakerMachine(const CircuitBreakerOptions& options = {})
+      : options_(checked(options)),
+        openFor_(options.openFor),
+        window_(options.windowSize, options.windowTime),
+        trials_(options.maxTrials) {}
 
   [[nodiscard]] CircuitAdmission admit(Time now) {
     switch (state_) {
-      case CircuitState::closed: return {CircuitPermit{generation_, 0}, std::nullopt};
+      case CircuitState::closed: return {CircuitPermit{generation_, 0, now}, std::nullopt};
       case CircuitState::open: {
-        if (now < openUntil_) return {};
+        if (control_ == CircuitControl::forced_open || now < openUntil_) return {};
         const CircuitTransition transition = enter(CircuitState::half_open);
         return {startTrial(now), transition};
       }
@@ -137,22 +132,49 @@ class CircuitBreakerMachine {
     return {};
   }
 
+  // The call has taken the time since its permission.
   CircuitRecording record(CircuitPermit permit, CircuitOutcome outcome, Time now) {
+    return record(permit, outcome, now, now - permit.began);
+  }
+  // The called took that long. For calls in which somebody else's time is part of the time that passed.
+  CircuitRecording record(CircuitPermit permit, CircuitOutcome outcome, Time now,
+                          std::chrono::nanoseconds took) {
     if (permit.generation != generation_ || state_ == CircuitState::open) return stale();
-    if (state_ == CircuitState::half_open) return recordTrial(permit, outcome, now);
-    if (outcome == CircuitOutcome::neutral) return {};
-    push(outcome);
-    const bool opens = outcome == CircuitOutcome::failure && outcomes_ >= options_.minimumRequests &&
-                       failures_ >= options_.failureThreshold;
+    const bool slow = options_.slowCallTime > std::chrono::nanoseconds::zero() &&
+                      took >= options_.slowCallTime && outcome != CircuitOutcome::neutral;
+    if (state_ == CircuitState::half_open) return recordTrial(permit, outcome, slow, now);
+    if (outcome == CircuitOutcome::neutral || control_ == CircuitControl::disabled) return {};
+    window_.add(outcome == CircuitOutcome::failure, slow, now);
+    const bool opens = isEnough(window_.sums(now), outcome == CircuitOutcome::failure, slow);
     return {false, opens ? std::optional(open(now)) : std::nullopt};
+  }
+
+  // By hand. Each gives the change of state, if it is one. Calls that began before report stale outcomes.
+  std::optional<CircuitTransition> forceOpen() {
+    return take(CircuitControl::forced_open, CircuitState::open);
+  }
+  std::optional<CircuitTransition> forceClose() {
+    return take(CircuitControl::automatic, CircuitState::closed);
+  }
+  std::optional<CircuitTransition> disable() { return take(CircuitControl::disabled, CircuitState::closed); }
+  // The rules hold again. No effect when they do.
+  void automatic(Time now) {
+    if (control_ == CircuitControl::automatic) return;
+    control_ = CircuitControl::automatic;
+    openUntil_ = now;
+    enter(state_);
   }
 
   // An open circuit stays so until somebody asks: HALF_OPEN begins in admit().
   [[nodiscard]] CircuitState state() const noexcept { return state_; }
+  [[nodiscard]] CircuitControl control() const noexcept { return control_; }
+  // Which entry into a state this is: grows with each one.
+  [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
 
   // How long until the next permission can be had: zero when it can be had now. With all trials under way it
-  // is the time until the first of them must be over.
+  // is the time until the first of them must be over; while it is forced open, nanoseconds::max().
   [[nodiscard]] std::chrono::nanoseconds retryAfter(Time now) const noexcept {
+    if (control_ == CircuitControl::forced_open) return std::chrono::nanoseconds::max();
     Time next = now;
     if (state_ == CircuitState::open) next = openUntil_;
     if (state_ == CircuitState::half_open) {
@@ -164,8 +186,7 @@ class CircuitBreakerMachine {
 
   [[nodiscard]] const CircuitBreakerOptions& options() const noexcept { return options_; }
   // What is in the window of a closed circuit; zero in the other states.
-  [[nodiscard]] std::size_t outcomes() const noexcept { return outcomes_; }
-  [[nodiscard]] std::size_t failures() const noexcept { return failures_; }
+  [[nodiscard]] OutcomeWindow::Sums sums(Time now) { return window_.sums(now); }
   // Trials that hold a place at that moment.
   [[nodiscard]] std::size_t trialsUnderWay(Time now) const noexcept {
     return static_cast<std::size_t>(std::count_if(
@@ -183,13 +204,31 @@ class CircuitBreakerMachine {
 
   static bool earlier(const Trial& a, const Trial& b) noexcept { return a.deadline < b.deadline; }
 
-  CircuitRecording recordTrial(CircuitPermit permit, CircuitOutcome outcome, Time now) {
+  static const CircuitBreakerOptions& checked(const CircuitBreakerOptions& options) {
+    options.check();
+    return options;
+  }
+
+  [[nodiscard]] bool isEnough(const OutcomeWindow::Sums& sums, bool failed, bool slow) const noexcept {
+    if (sums.outcomes < options_.minimumRequests) return false;
+    const auto reaches = [&sums](std::uint64_t count, double percent) {
+      return 100.0 * static_cast<double>(count) >= percent * static_cast<double>(sums.outcomes);
+    };
+    const bool byFailures = options_.failurePercent > 0 ? reaches(sums.failures, options_.failurePercent)
+                                                        : sums.failures >= options_.failureThreshold;
+    return (failed && byFailures) || (slow && reaches(sums.slow, options_.slowCallPercent));
+  }
+
+  CircuitRecording recordTrial(CircuitPermit permit, CircuitOutcome outcome, bool slow, Time now) {
     reclaimTrials(now);
     assert(permit.trial != 0);  // the generation is that of HALF_OPEN
     const auto trial = findTrial(permit.trial);
     if (trial == trials_.end()) return stale();
     *trial = Trial{};
-    if (outcome == CircuitOutcome::failure) return {false, open(now)};
+    if (outcome == CircuitOutcome::failure || slow) {
+      openFor_ = std::min(openFor_ * 2, std::max(options_.longestOpenFor, options_.openFor));
+      return {false, open(now)};
+    }
     if (outcome == CircuitOutcome::success && ++successes_ >= options_.successThreshold) {
       return {false, enter(CircuitState::closed)};
     }
@@ -202,7 +241,7 @@ class CircuitBreakerMachine {
   }
 
   CircuitTransition open(Time now) {
-    openUntil_ = now + options_.openFor;
+    openUntil_ = now + openFor_;
     return enter(CircuitState::open);
   }
 
@@ -210,28 +249,24 @@ class CircuitBreakerMachine {
     const CircuitTransition transition{state_, next};
     state_ = next;
     ++generation_;
-    outcomes_ = failures_ = oldest_ = 0;
+    window_.clear();
     successes_ = 0;
+    if (next == CircuitState::closed) openFor_ = options_.openFor;
     std::fill(trials_.begin(), trials_.end(), Trial{});
     return transition;
   }
 
-  void push(CircuitOutcome outcome) {
-    if (outcomes_ < window_.size()) {
-      ++outcomes_;
-    } else {
-      failures_ -= window_[oldest_] == CircuitOutcome::failure ? 1U : 0U;
-    }
-    failures_ += outcome == CircuitOutcome::failure ? 1U : 0U;
-    window_[oldest_] = outcome;
-    oldest_ = (oldest_ + 1) % window_.size();
+  std::optional<CircuitTransition> take(CircuitControl control, CircuitState next) {
+    control_ = control;
+    const CircuitTransition transition = enter(next);
+    return transition.from == next ? std::nullopt : std::optional(transition);
   }
 
   std::optional<CircuitPermit> startTrial(Time now) {
     const auto place = findTrial(0);
     if (place == trials_.end()) return std::nullopt;
     *place = Trial{++lastTrial_, now + options_.trialTimeout};
-    return CircuitPermit{generation_, place->id};
+    return CircuitPermit{generation_, place->id, now};
   }
 
   void reclaimTrials(Time now) {
@@ -248,14 +283,13 @@ class CircuitBreakerMachine {
 
   CircuitBreakerOptions options_;
   CircuitState state_ = CircuitState::closed;
-  std::uint64_t generation_ = 1;        // grows with each transition
-  std::vector<CircuitOutcome> window_;  // CLOSED: a ring of the latest outcomes; the next one goes to oldest_
-  std::size_t oldest_ = 0;
-  std::size_t outcomes_ = 0;   // how many of the ring are valid
-  std::size_t failures_ = 0;   // how many of these are failures
-  Time openUntil_{};           // OPEN: when the wait ends
-  std::vector<Trial> trials_;  // HALF_OPEN: the places
-  unsigned successes_ = 0;     // HALF_OPEN: trials that succeeded
+  CircuitControl control_ = CircuitControl::automatic;
+  std::uint64_t generation_ = 1;      // grows with each entry into a state
+  std::chrono::nanoseconds openFor_;  // how long the circuit stays open the next time
+  OutcomeWindow window_;              // CLOSED: the latest outcomes
+  Time openUntil_{};                  // OPEN: when the wait ends
+  std::vector<Trial> trials_;         // HALF_OPEN: the places
+  unsigned successes_ = 0;            // HALF_OPEN: trials that succeeded
   std::uint64_t lastTrial_ = 0;
   std::uint64_t staleOutcomes_ = 0;
   std::uint64_t lostTrials_ = 0;

@@ -37,14 +37,24 @@ struct ModelDescription {
   // Among the models that can do what a request requires, the highest is asked first; equals in the order of
   // registration.
   int priority = 0;
+  // Among equals of priority, where ModelRouterOptions::balance goes by weight. 1 to 1,000.
+  unsigned weight = 1;
   // What it can do: any words that requests use as requirements. None may be empty.
   NameList capabilities = {};
   // Requests under way at this model. With so many it is passed over, or waited for when there is no other. 1
   // to 100,000.
   std::size_t maxConcurrent = 8;
-  // For one attempt, from sending to the end of the answer; the request's own deadline ends it earlier. The
+  // For one attempt, from sending to the end of the answer, of a stream to its first content; the request's
+  // own deadline ends it earlier. The
   // default leaves time for two further attempts within the router's 30 s. 1 ms to 24 h.
   std::chrono::nanoseconds timeout = std::chrono::seconds(10);
+  // From sending to the first content of a stream: text, a tool call or thinking. Zero: `timeout`. 0 to 24 h.
+  std::chrono::nanoseconds firstTokenTimeout = std::chrono::nanoseconds::zero();
+  // Of a stream, how long the caller waits for more once it has begun. What is no content (a ping, a comment)
+  // does not extend it. 1 ms to 24 h.
+  std::chrono::nanoseconds betweenTokensTimeout = std::chrono::seconds(20);
+  // Name resolution, connection and TLS together. 1 ms to 24 h.
+  std::chrono::nanoseconds connectTimeout = std::chrono::seconds(5);
   // What the endpoint calls the model. Empty: the id.
   std::string modelName = {};
   // The environment variable that holds the API key, read for each attempt. Empty: none.
@@ -64,7 +74,16 @@ class RouteRequest {
   RouteRequest(std::string id, nlohmann::json context, NameList requirements = {})
       : id_(std::move(id)), context_(std::move(context)), requirements_(std::move(requirements)) {}
 
+  // Requests of one session go to the model that answered the one before, while it can be asked, whatever
+  // its priority; see ModelRouterOptions::stickySessions. At most 256 bytes; empty: of no session.
+  RouteRequest& ofSession(std::string session) & {
+    session_ = std::move(session);
+    return *this;
+  }
+  RouteRequest&& ofSession(std::string session) && { return std::move(ofSession(std::move(session))); }
+
   [[nodiscard]] const std::string& id() const noexcept { return id_; }
+  [[nodiscard]] const std::string& session() const noexcept { return session_; }
   [[nodiscard]] const nlohmann::json& context() const noexcept { return context_; }
   [[nodiscard]] const NameList& requirements() const noexcept { return requirements_; }
 
@@ -72,6 +91,7 @@ class RouteRequest {
   std::string id_;
   nlohmann::json context_;
   NameList requirements_;
+  std::string session_;
 };
 
 // Whether everything that is required is offered.

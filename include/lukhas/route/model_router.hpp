@@ -16,6 +16,7 @@
 #include "lukhas/route/model.hpp"
 #include "lukhas/route/model_reply.hpp"
 #include "lukhas/route/model_router_options.hpp"
+#include "lukhas/route/model_stream.hpp"
 #include "lukhas/route/route_error.hpp"
 #include "lukhas/route/router_events.hpp"
 
@@ -77,6 +78,13 @@ class ModelRouter {
     return detail::routeRequest(state_, std::move(request));
   }
 
+  // The same as a stream. It is there when the first content is: text, a tool call or thinking. Until then a
+  // model that fails, stalls, or says in its first event that it is overloaded is left for the next one, as
+  // in route(), and `deadline` holds; from then on see ModelStream.
+  [[nodiscard]] asio::awaitable<ModelStream> routeStream(RouteRequest request) {
+    return openStream(state_, std::move(request));
+  }
+
   // Throws RouteErrc::unknown_model.
   [[nodiscard]] CircuitState circuit(std::string_view id) const { return state_->circuit(id); }
 
@@ -95,6 +103,11 @@ class ModelRouter {
         onCircuitClosed(state_->onCircuitClosed),
         onFailover(state_->onFailover),
         onRetry(state_->onRetry) {}
+
+  static asio::awaitable<ModelStream> openStream(std::shared_ptr<detail::RouterState> state,
+                                                 RouteRequest request) {
+    co_return ModelStream(co_await detail::routeStreamRequest(std::move(state), std::move(request)));
+  }
 
   std::shared_ptr<detail::RouterState> state_;
 

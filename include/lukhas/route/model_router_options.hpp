@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -10,8 +11,10 @@
 #include "lukhas/core/metrics.hpp"
 #include "lukhas/core/option_check.hpp"
 #include "lukhas/route/circuit_breaker.hpp"
+#include "lukhas/route/outcome_classifier.hpp"
 #include "lukhas/route/retry_budget.hpp"
 #include "lukhas/route/retry_policy.hpp"
+#include "lukhas/route/route_balance.hpp"
 #include "lukhas/route/transport.hpp"
 
 namespace lukhas {
@@ -22,6 +25,11 @@ struct ModelRouterOptions {
   // For a whole request: waiting, all attempts, and the pauses between them. Long enough for three attempts
   // at the models' default time-out of 10 s. 1 ms to 24 h.
   Duration deadline = std::chrono::seconds(30);
+  // For a whole stream, from its request to its end, whoever it waits for. Zero: no limit; `deadline` holds
+  // until its first content either way. 0 to 24 h.
+  Duration streamLimit = Duration::zero();
+  // Of what a stream had said when it broke, so much is repeated in the error. 0 to 16 MiB.
+  std::size_t maxPartialBytes = std::size_t{64} << 10U;
   // Over all models: the first one counts. There are no further retries anywhere below. 1 to 100.
   unsigned maxAttempts = 3;
   // Of each model's circuit. A trialTimeout that is not longer than `deadline` is taken as twice the
@@ -29,8 +37,17 @@ struct ModelRouterOptions {
   CircuitBreakerOptions breaker = {};
   // The pauses between attempts at one model, and the longest that a model may ask for.
   RetryPolicyOptions retry = {};
+  // What the end of an attempt means, in place of classifyOutcome(); empty: that. Called by any thread, with
+  // no lock held. What it throws, and an `accept` for what is no answer, are taken as classifyOutcome()'s
+  // verdict.
+  std::function<Verdict(const AttemptFacts&)> classify = {};
   // What keeps an outage from being multiplied; one for the whole router.
   RetryBudgetOptions budget = {};
+  // Which of several models of equal priority is asked first.
+  RouteBalance balance = RouteBalance::in_order;
+  // Sessions whose model is remembered (see RouteRequest::ofSession): prompts that a model has cached are
+  // cheaper there. Beyond it the one that was used longest ago is forgotten. 0: none. 0 to 1,000,000.
+  std::size_t stickySessions = 0;
   // Requests that wait for a place at a model, or for the end of a backoff, at once; one more fails with
   // RouteErrc::overloaded. 0: none waits. 0 to 1,000,000.
   std::size_t maxQueued = 1024;
@@ -47,10 +64,13 @@ struct ModelRouterOptions {
     constexpr const char* who = "ModelRouter";
     requireOptionRule(who, "transport", "null", transport != nullptr, "a transport");
     requireOption(who, "deadline", deadline, 1ms, 24h);
+    requireOption(who, "streamLimit", streamLimit, 0ns, 24h);
+    requireOption(who, "maxPartialBytes", maxPartialBytes, 0U, std::size_t{16} << 20U);
     requireOption(who, "maxAttempts", maxAttempts, 1U, 100U);
     breaker.check();
     retry.check();
     budget.check();
+    requireOption(who, "stickySessions", stickySessions, 0U, 1'000'000U);
     requireOption(who, "maxQueued", maxQueued, 0U, 1'000'000U);
     requireOption(who, "maxModels", maxModels, 1U, 100'000U);
     requireOption(who, "maxReplyBytes", maxReplyBytes, std::size_t{1} << 10U, std::size_t{1} << 30U);
@@ -75,6 +95,15 @@ struct RouterMetrics {
   double p99LatencyMs = 0;
   std::map<std::string, std::string> circuits;  // id → state
   std::map<std::string, double> throttledMs;    // id → how much longer the model is left alone, as it asked
+  // id → of the models that are registered, since they were
+  std::map<std::string, std::uint64_t> modelAttempts;
+  std::map<std::string, std::uint64_t> modelInputTokens;
+  std::map<std::string, std::uint64_t> modelOutputTokens;
+  std::map<std::string, double> modelP50LatencyMs;
+  std::map<std::string, double> modelP99LatencyMs;
+  std::map<std::string, double> modelP50FirstTokenMs;
+  std::map<std::string, double> modelP99FirstTokenMs;
+  std::map<std::string, double> modelOpenMs;
 
   template <class Visitor>
   void visit(Visitor&& visitor) const {
@@ -97,6 +126,20 @@ struct RouterMetrics {
                        CircuitBreakerMetrics::circuitStateNames));
     visitor(labelledGauge("throttledMs", "id", throttledMs,
                           "how much longer each model is left alone, as it asked, in milliseconds"));
+    visitor(labelledCounter("modelAttempts", "id", modelAttempts, "questions that were put to each model"));
+    visitor(labelledCounter("modelInputTokens", "id", modelInputTokens, "tokens in, as each model counts"));
+    visitor(
+        labelledCounter("modelOutputTokens", "id", modelOutputTokens, "tokens out, as each model counts"));
+    visitor(labelledGauge("modelP50LatencyMs", "id", modelP50LatencyMs,
+                          "median of each model's whole answers in milliseconds"));
+    visitor(labelledGauge("modelP99LatencyMs", "id", modelP99LatencyMs,
+                          "99th percentile of each model's whole answers in milliseconds"));
+    visitor(labelledGauge("modelP50FirstTokenMs", "id", modelP50FirstTokenMs,
+                          "median of each model's time to the first content of a stream in milliseconds"));
+    visitor(labelledGauge("modelP99FirstTokenMs", "id", modelP99FirstTokenMs,
+                          "99th percentile of each model's time to the first content in milliseconds"));
+    visitor(labelledGauge("modelOpenMs", "id", modelOpenMs,
+                          "how long each model's circuit was not closed in milliseconds"));
   }
   [[nodiscard]] nlohmann::json toJson() const { return metricsToJson(*this); }
 };

@@ -21,8 +21,11 @@ enum class RouteErrc {
   // too many requests wait already: in the router (details: attempts, maximum) or in the transport for a
   // connection (details: maximum)
   overloaded,
+  // the stream of an answer broke after some of it was handed over. details: attempts, modelId, cause, and
+  // text: what the model had said by then, cut to maxPartialBytes
+  stream_interrupted,
   // A circuit breaker that is used by itself.
-  circuit_open,  // it refuses calls for now. details: name, retryAfterMs
+  circuit_open,  // it refuses calls for now. details: name, and retryAfterMs unless it was opened by hand
   // Registration and look-up.
   duplicate_model,  // a model with this id is registered already. details: modelId
   unknown_model,    // no model with this id is registered. details: modelId
@@ -67,6 +70,7 @@ constexpr const char* describeError(RouteErrc code) noexcept {
     case RouteErrc::all_circuits_open: return "the circuit of every capable model is open";
     case RouteErrc::retry_budget_spent: return "the retry budget is spent";
     case RouteErrc::overloaded: return "too many requests wait for a model";
+    case RouteErrc::stream_interrupted: return "the answer's stream was interrupted";
     case RouteErrc::circuit_open: return "the circuit is open";
     case RouteErrc::duplicate_model: return "a model with this id is registered already";
     case RouteErrc::unknown_model: return "no model with this id is registered";
@@ -102,6 +106,7 @@ constexpr const char* toString(RouteErrc code) noexcept {
     case RouteErrc::all_circuits_open: return "all_circuits_open";
     case RouteErrc::retry_budget_spent: return "retry_budget_spent";
     case RouteErrc::overloaded: return "overloaded";
+    case RouteErrc::stream_interrupted: return "stream_interrupted";
     case RouteErrc::circuit_open: return "circuit_open";
     case RouteErrc::duplicate_model: return "duplicate_model";
     case RouteErrc::unknown_model: return "unknown_model";

@@ -99,7 +99,9 @@ class RouteMachine {
     gaveUp_ = verdict.action == RouteAction::give_up;
     History& history = historyOf(model);
     history.ruledOut = verdict.action == RouteAction::fail_over;
-    const std::chrono::nanoseconds wait = policy_.wait(++history.failures, verdict.wait, random);
+    const std::chrono::nanoseconds wait =
+        policy_.wait(++history.failures, verdict.wait, random, history.wait);
+    history.wait = wait;
     history.backoffUntil = now + wait;
     return wait;
   }
@@ -121,6 +123,7 @@ class RouteMachine {
     std::uint64_t model = 0;
     unsigned failures = 0;
     bool ruledOut = false;
+    std::chrono::nanoseconds wait{};
     Time backoffUntil = Time::min();
   };
 

@@ -40,6 +40,7 @@ struct SimulatedAnswer {
   bool refused = false;
   bool stalled = false;
   bool reset = false;  // after half of the body
+  bool hangs = false;  // after the whole of it
   int status = 200;
   std::vector<HttpHeader> headers = {{"Content-Type", "application/json"}};
   std::string body = {};
@@ -93,6 +94,26 @@ class SimulatedModel {
   // The answers to the next `count` requests end in the middle of their body.
   SimulatedModel& resetNext(std::size_t count) {
     resets_ = count;
+    return *this;
+  }
+  // Streams begin with an error event of that type, inside a 200.
+  SimulatedModel& overloadStreams(std::size_t count, std::string type = "overloaded_error") {
+    brokenStreams_ = {count, BrokenStream::Way::error_first, 0, std::move(type)};
+    return *this;
+  }
+  // The next `count` streams end after so many words, without a word of their end.
+  SimulatedModel& endStreamsEarly(std::size_t count, std::size_t words) {
+    brokenStreams_ = {count, BrokenStream::Way::end_early, words, {}};
+    return *this;
+  }
+  // The next `count` streams say nothing more after so many words.
+  SimulatedModel& stallStreams(std::size_t count, std::size_t words) {
+    brokenStreams_ = {count, BrokenStream::Way::stall, words, {}};
+    return *this;
+  }
+  // The next `count` streams send an error event after so many words.
+  SimulatedModel& failStreams(std::size_t count, std::size_t words, std::string type = "server_error") {
+    brokenStreams_ = {count, BrokenStream::Way::error_later, words, std::move(type)};
     return *this;
   }
   // Nobody accepts connections.
@@ -157,6 +178,60 @@ class SimulatedModel {
     std::string body = {};
   };
 
+  struct BrokenStream {
+    enum class Way : std::uint8_t { error_first, error_later, end_early, stall };
+    std::size_t count = 0;
+    Way way = Way::error_first;
+    std::size_t words = 0;
+    std::string type = {};
+  };
+
+  static std::string event(const nlohmann::json& data) { return "data: " + data.dump() + "\n\n"; }
+  static nlohmann::json chunk(const std::string& model, nlohmann::json delta,
+                              nlohmann::json finish = nullptr) {
+    nlohmann::json choice;
+    choice["index"] = 0;
+    choice["delta"] = std::move(delta);
+    choice["finish_reason"] = std::move(finish);
+    nlohmann::json data;
+    data["object"] = "chat.completion.chunk";
+    data["model"] = model;
+    data["choices"] = nlohmann::json::array({std::move(choice)});
+    return data;
+  }
+
+  // A role, the words one by one, why it ended, the count, and [DONE].
+  void completeStream(detail::SimulatedAnswer& answer, const std::string& model) {
+    answer.headers = {{"Content-Type", "text/event-stream"}};
+    const bool breaks = brokenStreams_.count > 0;
+    if (breaks) --brokenStreams_.count;
+    using Way = BrokenStream::Way;
+    const nlohmann::json error{
+        {"error", {{"type", brokenStreams_.type}, {"message", "the simulated stream failed"}}}};
+    answer.body = ": a comment\n\n" + event(chunk(model, {{"role", "assistant"}, {"content", ""}}));
+    if (breaks && brokenStreams_.way == Way::error_first) {
+      answer.body += event(error);
+      return;
+    }
+    std::size_t said = 0;
+    for (std::size_t from = 0; from < text_.size(); ++said) {
+      if (breaks && said == brokenStreams_.words) break;
+      const std::size_t to = std::min(text_.find(' ', from), text_.size() - 1) + 1;
+      answer.body += event(chunk(model, {{"content", text_.substr(from, to - from)}}));
+      from = to;
+    }
+    if (breaks) {
+      if (brokenStreams_.way == Way::error_later) answer.body += event(error);
+      answer.hangs = brokenStreams_.way == Way::stall;
+      return;
+    }
+    answer.body += event(chunk(model, nlohmann::json::object(), "stop"));
+    nlohmann::json count = chunk(model, nlohmann::json::object());
+    count["choices"] = nlohmann::json::array();
+    count["usage"] = {{"prompt_tokens", 1}, {"completion_tokens", said}, {"total_tokens", said + 1}};
+    answer.body += event(count) + "data: [DONE]\n\n";
+  }
+
   // The fate of a request, drawn when it arrives.
   detail::SimulatedAnswer arrive(SplitMix& chance) {
     const std::uint64_t drawn = chance.below(1000);
@@ -199,6 +274,8 @@ class SimulatedModel {
       answer = detail::simulatedError(405, "invalid_request_error", "only POST is served here");
     } else if (model.empty() || !messages.is_array() || messages.empty()) {
       answer = detail::simulatedError(400, "invalid_request_error", "model and messages are required");
+    } else if (detail::memberOf(asked, "stream") == true) {
+      completeStream(answer, model);
     } else {
       answer.body = completion(model, messages, secondsNow);
     }
@@ -244,6 +321,7 @@ class SimulatedModel {
   std::string text_ = "ok";
   Failures failures_;
   std::size_t resets_ = 0;
+  BrokenStream brokenStreams_;
   bool refusing_ = false;
   bool stalled_ = false;
   SimulatedModelFaults faults_;

@@ -69,6 +69,8 @@ class SimulatedExchange final : public HttpExchange {
       offset_ += size;
       co_return piece;
     }
+    if (answer_.hangs && !answer_.reset)
+      co_await detail::HangingCalls::of(environment_).wait(environment_, [] { return false; });
     connection_.close();
     if (answer_.reset) throw Error(RouteErrc::connection_lost, "the simulated connection was reset");
     co_return std::string();

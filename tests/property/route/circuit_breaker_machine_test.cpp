@@ -8,6 +8,7 @@
 using namespace std::chrono_literals;
 using lukhas::CircuitBreakerMachine;
 using lukhas::CircuitBreakerOptions;
+using lukhas::CircuitControl;
 using lukhas::CircuitOutcome;
 using lukhas::CircuitPermit;
 using lukhas::CircuitState;
@@ -30,9 +31,26 @@ class NaiveBreaker {
     bool finished = false;
   };
 
+  void control(unsigned what, Time now) {
+    if (what == 0) {
+      control_ = CircuitControl::forced_open;
+      begin(CircuitState::open, now);
+    } else if (what == 1) {
+      control_ = CircuitControl::automatic;
+      begin(CircuitState::closed, now);
+    } else if (what == 2) {
+      control_ = CircuitControl::disabled;
+      begin(CircuitState::closed, now);
+    } else if (control_ != CircuitControl::automatic) {
+      control_ = CircuitControl::automatic;
+      begin(state(), now - 24h);  // the wait of an open circuit is over
+    }
+  }
+
   // The index of the call, or -1 when it is refused.
   int ask(Time now) {
-    if (state() == CircuitState::open && now - periods_.back().began >= options_.openFor)
+    if (state() == CircuitState::open && control_ == CircuitControl::automatic &&
+        now - periods_.back().began >= wait())
       begin(CircuitState::half_open, now);
     if (state() == CircuitState::open) return -1;
     if (state() == CircuitState::half_open && underWay(now) >= options_.maxTrials) return -1;
@@ -46,17 +64,14 @@ class NaiveBreaker {
     call.finished = true;
     if (call.period != periods_.size() - 1) return false;
     if (state() == CircuitState::half_open && now - call.began >= options_.trialTimeout) return false;
-    if (outcome == CircuitOutcome::neutral) return true;
-    std::vector<CircuitOutcome>& outcomes = periods_.back().outcomes;
-    outcomes.push_back(outcome);
+    if (outcome == CircuitOutcome::neutral || control_ == CircuitControl::disabled) return true;
+    const bool failed = outcome == CircuitOutcome::failure;
+    const bool slow = options_.slowCallTime > 0s && now - call.began >= options_.slowCallTime;
+    std::vector<Outcome>& outcomes = periods_.back().outcomes;
+    outcomes.push_back({failed, slow, now});
     if (state() == CircuitState::closed) {
-      const std::size_t seen = std::min<std::size_t>(outcomes.size(), options_.windowSize);
-      const auto failures = std::count(outcomes.end() - static_cast<std::ptrdiff_t>(seen), outcomes.end(),
-                                       CircuitOutcome::failure);
-      const bool enough = seen >= options_.minimumRequests &&
-                          failures >= static_cast<std::ptrdiff_t>(options_.failureThreshold);
-      if (outcome == CircuitOutcome::failure && enough) begin(CircuitState::open, now);
-    } else if (outcome == CircuitOutcome::failure) {
+      if (opens(outcomes, now)) begin(CircuitState::open, now);
+    } else if (failed || slow) {
       begin(CircuitState::open, now);
     } else if (outcomes.size() >= options_.successThreshold) {
       begin(CircuitState::closed, now);
@@ -65,6 +80,7 @@ class NaiveBreaker {
   }
 
   CircuitState state() const { return periods_.back().state; }
+  CircuitControl control() const { return control_; }
 
   std::size_t underWay(Time now) const {
     if (state() != CircuitState::half_open) return 0;
@@ -74,14 +90,56 @@ class NaiveBreaker {
   }
 
  private:
+  struct Outcome {
+    bool failed;
+    bool slow;
+    Time when;
+  };
   struct Period {
     CircuitState state;
     Time began;
-    std::vector<CircuitOutcome> outcomes;
+    std::vector<Outcome> outcomes;
   };
   void begin(CircuitState state, Time now) { periods_.push_back({state, now, {}}); }
 
+  bool opens(const std::vector<Outcome>& outcomes, Time now) const {
+    const auto bucket = [this](Time when) { return when.time_since_epoch() / (options_.windowTime / 20); };
+    std::vector<Outcome> seen;
+    for (std::size_t i = 0; i < outcomes.size(); ++i) {
+      const bool counts = options_.windowTime > 0s ? bucket(now) - bucket(outcomes[i].when) < 20
+                                                   : outcomes.size() - i <= options_.windowSize;
+      if (counts) seen.push_back(outcomes[i]);
+    }
+    if (seen.size() < options_.minimumRequests) return false;
+    const auto failures = std::count_if(seen.begin(), seen.end(), [](const Outcome& o) { return o.failed; });
+    const auto slow = std::count_if(seen.begin(), seen.end(), [](const Outcome& o) { return o.slow; });
+    const auto percent = [&seen](std::ptrdiff_t part) {
+      return 100.0 * static_cast<double>(part) / static_cast<double>(seen.size());
+    };
+    const bool byFailures = options_.failurePercent > 0
+                                ? percent(failures) >= options_.failurePercent
+                                : failures >= static_cast<std::ptrdiff_t>(options_.failureThreshold);
+    return (outcomes.back().failed && byFailures) ||
+           (outcomes.back().slow && percent(slow) >= options_.slowCallPercent);
+  }
+
+  // Of the open period that is the last one: twice as long for each trial that failed before it.
+  std::chrono::nanoseconds wait() const {
+    std::chrono::nanoseconds wait = options_.openFor;
+    const std::chrono::nanoseconds longest = std::max(options_.openFor, options_.longestOpenFor);
+    std::size_t first = periods_.size() - 1;
+    while (first > 0 && periods_[first - 1].state != CircuitState::closed) --first;
+    for (std::size_t i = first; i + 1 < periods_.size(); ++i) {
+      const std::vector<Outcome>& trials = periods_[i].outcomes;
+      const bool trialFailed = periods_[i].state == CircuitState::half_open && !trials.empty() &&
+                               (trials.back().failed || trials.back().slow);
+      if (trialFailed) wait = std::min(wait * 2, longest);
+    }
+    return wait;
+  }
+
   CircuitBreakerOptions options_;
+  CircuitControl control_ = CircuitControl::automatic;
   std::vector<Period> periods_;
   std::vector<Call> calls_;
 };
@@ -95,7 +153,25 @@ CircuitBreakerOptions anyOptions() {
   options.successThreshold = *rc::gen::inRange(1U, 5U);
   options.maxTrials = *rc::gen::inRange(1U, 5U);
   options.trialTimeout = std::chrono::seconds(*rc::gen::inRange(1, 8));
+  if (*rc::gen::inRange(0, 2) == 0) options.windowTime = std::chrono::seconds(*rc::gen::inRange(1, 8));
+  if (*rc::gen::inRange(0, 3) == 0) options.failurePercent = *rc::gen::inRange(1, 101);
+  if (*rc::gen::inRange(0, 3) == 0) {
+    options.slowCallTime = std::chrono::milliseconds(*rc::gen::inRange(1, 3000));
+    options.slowCallPercent = *rc::gen::inRange(1, 101);
+  }
+  if (*rc::gen::inRange(0, 2) == 0)
+    options.longestOpenFor = options.openFor + std::chrono::seconds(*rc::gen::inRange(0, 20));
   return options;
+}
+
+std::optional<lukhas::CircuitTransition> controlled(CircuitBreakerMachine& machine, unsigned what,
+                                                    CircuitBreakerMachine::Time now) {
+  switch (what) {
+    case 0: return machine.forceOpen();
+    case 1: return machine.forceClose();
+    case 2: return machine.disable();
+    default: machine.automatic(now); return std::nullopt;
+  }
 }
 
 struct UnderWay {
@@ -121,6 +197,9 @@ TEST_CASE("the circuit breaker does what its rules say worked out the slow way",
       std::optional<lukhas::CircuitTransition> transition;
       if (kind < 1) {
         now += std::chrono::milliseconds(500 * (detail % 5));
+      } else if (kind < 2 && detail % 8 == 0) {
+        transition = controlled(machine, detail / 8 % 4, now);
+        reference.control(detail / 8 % 4, now);
       } else if (kind < 5 || calls.empty()) {
         const auto admission = machine.admit(now);
         const int call = reference.ask(now);
@@ -138,6 +217,7 @@ TEST_CASE("the circuit breaker does what its rules say worked out the slow way",
         transition = recording.transition;
       }
       RC_ASSERT(machine.state() == reference.state());
+      RC_ASSERT(machine.control() == reference.control());
       RC_ASSERT(machine.trialsUnderWay(now) == reference.underWay(now));
       RC_ASSERT(machine.trialsUnderWay(now) <= options.maxTrials);
       RC_ASSERT(transition.has_value() == (machine.state() != before));

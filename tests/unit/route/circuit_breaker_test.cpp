@@ -35,7 +35,7 @@ std::string outcomeOf(lukhas::Simulation& world, CircuitBreaker& breaker, Call c
   std::string outcome;
   const auto runIt = [](CircuitBreaker& b, Call fn, std::string& result) -> asio::awaitable<void> {
     try {
-      co_await b.run(fn);
+      co_await b.call(fn);
     } catch (const lukhas::Error& error) {
       result = error.code().message();
     } catch (const std::exception& error) {
@@ -77,15 +77,15 @@ TEST_CASE("a call through a closed circuit gives its result", "[route]") {
   lukhas::Simulation world;
   CircuitBreaker breaker(world.environment(), "b", small);
   const auto calls = [](CircuitBreaker& b, Environment env) -> asio::awaitable<void> {
-    const int seven = co_await b.run([] { return 7; });
+    const int seven = co_await b.call([] { return 7; });
     CHECK(seven == 7);
-    const std::string word = co_await b.run([&env]() -> asio::awaitable<std::string> {
+    const std::string word = co_await b.call([&env]() -> asio::awaitable<std::string> {
       co_await env.sleepFor(1s);
       co_return "slept";
     });
     CHECK(word == "slept");
-    co_await b.run([] {});
-    co_await b.run([&env]() -> asio::awaitable<void> { co_await env.sleepFor(1s); });
+    co_await b.call([] {});
+    co_await b.call([&env]() -> asio::awaitable<void> { co_await env.sleepFor(1s); });
   };
   world.spawn(calls(breaker, world.environment()));
   world.run();
@@ -108,7 +108,7 @@ TEST_CASE("an open circuit refuses without calling and says for how long", "[rou
   bool called = false;
   const auto ask = [](CircuitBreaker& b, bool& ran) -> asio::awaitable<void> {
     try {
-      co_await b.run([&ran] { ran = true; });
+      co_await b.call([&ran] { ran = true; });
       FAIL("permitted");
     } catch (const lukhas::Error& error) {
       CHECK(error.code() == RouteErrc::circuit_open);
@@ -124,7 +124,7 @@ TEST_CASE("a cancelled call is neutral", "[route]") {
   lukhas::Simulation world;
   CircuitBreaker breaker(world.environment(), "b", small);
   const auto ask = [](CircuitBreaker& b, Environment env) -> asio::awaitable<void> {
-    co_await b.run([&env]() -> asio::awaitable<void> { co_await env.sleepFor(1h); });
+    co_await b.call([&env]() -> asio::awaitable<void> { co_await env.sleepFor(1h); });
   };
   for (int i = 0; i < 10; ++i) {
     asio::cancellation_signal signal;

@@ -138,7 +138,7 @@ TEST_CASE("natural calls through the circuit breaker keep their temporaries whol
   World world;
   lukhas::CircuitBreaker breaker(world.environment, "upstream of " + longText);
   world.run([&]() -> asio::awaitable<void> {
-    const std::string result = co_await breaker.run([&]() -> asio::awaitable<std::string> {
+    const std::string result = co_await breaker.call([&]() -> asio::awaitable<std::string> {
       co_await world.environment.sleepFor(1ms);
       co_return longText + "!";
     });

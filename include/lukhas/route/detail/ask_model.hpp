@@ -112,6 +112,81 @@ inline void takeFailure(AttemptEnd& end, const std::system_error& error, std::st
   co_return end;
 }
 
+// The next piece of a stream that has begun. It touches nothing but the connection: where that does not react
+// to cancellation, this may outlast its caller.
+[[nodiscard]] inline asio::awaitable<AttemptEnd> readPiece(std::shared_ptr<OpenedStream> stream) {
+  AttemptEnd end;
+  end.facts.status = stream->exchange->status();
+  try {
+    end.piece = co_await stream->exchange->read();
+  } catch (const std::system_error& error) {
+    takeFailure(end, error, stream->key);
+  } catch (...) {
+    end.facts.error = RouteErrc::transport_failed;
+  }
+  co_return end;
+}
+
+// What the piece says goes to the stream's deltas; whether it breaks the stream, into `end`.
+inline void takePiece(OpenedStream& stream, AttemptEnd& end) {
+  if (end.facts.error) return;
+  if (!end.piece.empty()) {
+    std::optional<ModelFault> fault = stream.reader.read(end.piece, stream.deltas);
+    if (fault) takeAnswer(end, std::move(*fault), stream.key);
+  } else if (!stream.reader.isComplete()) {
+    end.facts.error = RouteErrc::invalid_reply;
+    end.message = "the stream ended before the model said that it was finished";
+  } else {
+    stream.exchange.reset();
+  }
+}
+
+// The same for a stream, up to its first content; or to its end, when the model had nothing to say.
+[[nodiscard]] inline asio::awaitable<AttemptEnd> askForStream(std::shared_ptr<RouterState> state,
+                                                              ModelPlace place, HttpRequest request) {
+  const RoutedModelPtr asked = place.model();
+  const ModelDescription& model = asked->description;
+  AttemptEnd end;
+  std::string key;
+  std::shared_ptr<OpenedStream> stream;
+  try {
+    key = findApiKey(model);
+    if (!key.empty()) withProvider(model.protocol, [&](auto provider) { provider.authorize(request, key); });
+    std::unique_ptr<HttpExchange> exchange = co_await state->options.transport->send(std::move(request));
+    end.facts.status = exchange->status();
+    end.facts.readHeaders([&exchange](std::string_view name) { return exchange->header(name); },
+                          state->environment.wallNow());
+    if (end.facts.status < 200 || end.facts.status >= 300) {
+      end.refusal.emplace(std::move(place), std::move(key), std::move(exchange));
+      co_return end;
+    }
+    stream = std::make_shared<OpenedStream>(std::move(place), std::move(key), std::move(exchange));
+  } catch (const std::system_error& error) {
+    takeFailure(end, error, key);
+  } catch (...) {
+    end.facts.error = RouteErrc::transport_failed;
+  }
+  if (!stream) co_return end;
+  const auto hasContent = [&stream] {
+    return std::any_of(stream->deltas.begin(), stream->deltas.end(),
+                       [](const ModelDelta& delta) { return delta.hasContent(); });
+  };
+  std::size_t read = 0;
+  while (!hasContent() && stream->exchange && !stream->reader.isDone()) {
+    AttemptEnd piece = co_await readPiece(stream);
+    takePiece(*stream, piece);
+    if (piece.facts.error) {
+      piece.facts.retryAfter = end.facts.retryAfter;
+      piece.facts.shouldRetry = end.facts.shouldRetry;
+      co_return piece;
+    }
+    if (stream->deltas.size() > 1000) stream->deltas.pop_front();  // of no content: only a bound
+    if (++read % 1000 == 0) co_await state->environment.sleepFor(Duration::zero());
+  }
+  end.stream = std::move(stream);
+  co_return end;
+}
+
 // Reads what explains a status that is known already; losing it on the way changes nothing.
 [[nodiscard]] inline asio::awaitable<AttemptEnd> readRefusal(std::shared_ptr<RouterState> state,
                                                              AttemptEnd end) {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lukhas/route/detail/model_place.hpp"
+#include "lukhas/route/detail/opened_stream.hpp"
 #include "lukhas/route/model_reply.hpp"
 #include "lukhas/route/outcome_classifier.hpp"
 #include "lukhas/route/transport.hpp"
@@ -31,6 +32,8 @@ struct AttemptEnd {
   std::string message;              // why not, in the model's or the transport's words, without the key
   nlohmann::json details = nlohmann::json::object();  // what RouteErrc promises of this code
   std::optional<RefusedAttempt> refusal;
+  std::string piece;                     // of a stream that goes on: what came; empty: its end
+  std::shared_ptr<OpenedStream> stream;  // of a stream: only when its first content has come
 };
 
 }  // namespace lukhas::detail

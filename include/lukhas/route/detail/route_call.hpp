@@ -95,7 +95,10 @@ struct RouteCall {
     details["requirements"] = call.request.requirements().names();
   std::string message =
       fmt::format("request {}: {}", quotedText(call.request.id(), 256), step.error.message());
-  if (step.tooLong) {
+  // A circuit that was opened by hand has no next trial.
+  const bool unknownWait =
+      step.error == RouteErrc::all_circuits_open && step.tooLong > std::chrono::hours(24);
+  if (step.tooLong && !unknownWait) {
     const std::int64_t waitMs = wholeMilliseconds(*step.tooLong);
     const bool byDeadline = step.error == RouteErrc::deadline_exceeded;
     details[byDeadline ? "waitMs" : "retryAfterMs"] = waitMs;

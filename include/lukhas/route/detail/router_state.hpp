@@ -20,9 +20,11 @@
 #include "lukhas/core/signal.hpp"
 #include "lukhas/route/circuit_breaker.hpp"
 #include "lukhas/route/detail/attempt_end.hpp"
+#include "lukhas/route/detail/model_account.hpp"
 #include "lukhas/route/detail/model_place.hpp"
 #include "lukhas/route/detail/recent_requests.hpp"
 #include "lukhas/route/detail/route_call.hpp"
+#include "lukhas/route/detail/sticky_sessions.hpp"
 #include "lukhas/route/model.hpp"
 #include "lukhas/route/model_router_options.hpp"
 #include "lukhas/route/retry_budget.hpp"
@@ -38,7 +40,8 @@ struct RoutedModel {
   const ModelDescription description;
   CircuitBreaker breaker;
   // Guarded by the state's mutex.
-  std::uint64_t number = 0;                // of the registration: never used again
+  std::uint64_t number = 0;  // of the registration: never used again
+  ModelAccount account;
   std::size_t underWay = 0;                // places taken, at most maxConcurrent
   TimePoint notBefore = TimePoint::min();  // throttled until then
 };
@@ -68,7 +71,10 @@ struct RouteTurn {
 class RouterState : public std::enable_shared_from_this<RouterState> {
  public:
   RouterState(Environment env, ModelRouterOptions given)
-      : environment(std::move(env)), options(checked(std::move(given))), budget_(options.budget) {}
+      : environment(std::move(env)),
+        options(checked(std::move(given))),
+        budget_(options.budget),
+        sessions_(options.stickySessions) {}
 
   const Environment environment;
   const ModelRouterOptions options;
@@ -87,9 +93,12 @@ class RouterState : public std::enable_shared_from_this<RouterState> {
   // Takes a place, enqueues a waiter, or says why the request fails. `held` is a place that a wait has given.
   [[nodiscard]] RouteTurn choose(RouteCall& call, ModelPlace held);
   // Before an attempt: counts it, and tells of a further one.
-  void announce(const RouteCall& call, const RoutedModel& model);
+  void announce(const RouteCall& call, RoutedModel& model);
   // After an attempt: budget, throttling, and what the request does next.
-  void settle(RouteCall& call, RoutedModel& model, const Verdict& verdict);
+  void settle(RouteCall& call, RoutedModel& model, const Verdict& verdict, const AttemptEnd& end,
+              Duration took);
+  // What a stream has cost.
+  void addUsage(RoutedModel& model, const ModelUsage& usage);
   void succeeded(Duration took);
   void failed(const std::error_code& error);
 
@@ -119,7 +128,8 @@ class RouterState : public std::enable_shared_from_this<RouterState> {
   }
 
   // All with the mutex held.
-  [[nodiscard]] std::vector<RoutedModelPtr> capableModels(const NameList& requirements) const;
+  [[nodiscard]] std::vector<RoutedModelPtr> capableModels(const RouteRequest& request, TimePoint now);
+  void balanceModels(std::vector<RoutedModelPtr>& models, TimePoint now) const;
   [[nodiscard]] std::shared_ptr<RouteWaiter> enqueue(const RouteCall& call, const RouteStep& step,
                                                      const std::vector<RoutedModelPtr>& models);
   [[nodiscard]] Waiters takeWaiters(const RoutedModel* wanted);
@@ -135,6 +145,7 @@ class RouterState : public std::enable_shared_from_this<RouterState> {
   std::list<std::shared_ptr<RouteWaiter>> queue_;  // oldest request first
   Attempts attempts_;
   RetryBudget budget_;
+  StickySessions sessions_;
   std::uint64_t registrations_ = 0;
   std::uint64_t arrivals_ = 0;
   bool closed_ = false;

@@ -94,8 +94,12 @@ inline void checkModel(const ModelDescription& model) {
   requireOptionRule(who, "model.protocol", static_cast<int>(model.protocol),
                     model.protocol == ModelProtocol::openai, "openai");
   for (const std::string& capability : model.capabilities) requireName(who, "model.capabilities", capability);
+  requireOption(who, "model.weight", model.weight, 1U, 1'000U);
   requireOption(who, "model.maxConcurrent", model.maxConcurrent, 1U, 100'000U);
   requireOption(who, "model.timeout", model.timeout, 1ms, 24h);
+  requireOption(who, "model.firstTokenTimeout", model.firstTokenTimeout, 0ns, 24h);
+  requireOption(who, "model.betweenTokensTimeout", model.betweenTokensTimeout, 1ms, 24h);
+  requireOption(who, "model.connectTimeout", model.connectTimeout, 1ms, 24h);
   if (!model.modelName.empty()) requireName(who, "model.modelName", model.modelName);
 }
 
@@ -120,6 +124,7 @@ inline void checkRequest(const RouteRequest& request) {
     if (!message.is_object())
       refuse("context.messages", fmt::format("must hold objects; one is of type {}", message.type_name()));
   }
+  if (request.session().size() > detail::maxRouteIdBytes) refuse("session", "must have at most 256 bytes");
   for (const std::string& requirement : request.requirements()) {
     if (!detail::isRouteId(requirement))
       refuse("requirements", std::string("must each be ") + detail::routeIdRule);

@@ -10,16 +10,14 @@
 
 #include "lukhas/async/child_task.hpp"
 #include "lukhas/route/detail/ask_model.hpp"
+#include "lukhas/route/detail/judge_attempt.hpp"
 #include "lukhas/route/detail/route_call.hpp"
+#include "lukhas/route/detail/abortable_attempt.hpp"
 #include "lukhas/route/detail/router_state.hpp"
+#include "lukhas/route/detail/stream_session.hpp"
 #include "lukhas/route/provider.hpp"
 
 namespace lukhas::detail {
-
-// How long an attempt whose time is over is waited for after it was cancelled, so that its connection is
-// closed when the caller goes on. A transport that reacts to cancellation, as it must, needs no time for
-// that; one that does not is left behind.
-inline constexpr Duration abortGrace = std::chrono::milliseconds(100);
 
 // How long the body of an error is waited for. Its status and headers say what to do; the body adds words,
 // and whether a quota is spent. Endpoints send it along with the headers: who takes longer is not well, and
@@ -41,20 +39,6 @@ class QueuePlace {
  private:
   std::shared_ptr<RouterState> state_;
   std::shared_ptr<RouteWaiter> waiter_;
-};
-
-// An attempt that a router which is destroyed aborts.
-class AbortableAttempt {
- public:
-  AbortableAttempt(std::shared_ptr<RouterState> state, ChildTask<AttemptEnd>& attempt)
-      : state_(std::move(state)), position_(state_->addAttempt(attempt)) {}
-  AbortableAttempt(const AbortableAttempt&) = delete;
-  AbortableAttempt& operator=(const AbortableAttempt&) = delete;
-  ~AbortableAttempt() { state_->removeAttempt(position_); }
-
- private:
-  std::shared_ptr<RouterState> state_;
-  RouterState::Attempts::iterator position_;
 };
 
 // Whether the circuit hears of an attempt that the request's deadline has ended: a model that had less than
@@ -80,21 +64,43 @@ inline CircuitOutcome healthOf(const Verdict& verdict, Duration given, Duration 
   co_return unexplained;
 }
 
-// One attempt, within its time: the reply, or nothing, and the call knows why.
-[[nodiscard]] inline asio::awaitable<std::optional<ModelReply>> attemptAt(std::shared_ptr<RouterState> state,
-                                                                          RouteCall& call, ModelPlace place,
-                                                                          CircuitBreaker::Permit permit) {
+enum class Delivery : std::uint8_t { whole, stream };
+
+[[nodiscard]] inline Duration timeOf(const ModelDescription& model, Delivery delivery) noexcept {
+  const bool own = delivery == Delivery::stream && model.firstTokenTimeout > Duration::zero();
+  return own ? std::min<Duration>(model.firstTokenTimeout, model.timeout) : Duration(model.timeout);
+}
+
+// What an attempt that succeeded has given; of a stream, its permission is not spent yet.
+struct Answered {
+  AttemptEnd end;
+  CircuitBreaker::Permit permit;
+  RoutedModelPtr model;
+};
+
+// One attempt, within its time: the answer, or nothing, and the call knows why.
+[[nodiscard]] inline asio::awaitable<std::optional<Answered>> attemptAt(std::shared_ptr<RouterState> state,
+                                                                        RouteCall& call, Delivery delivery,
+                                                                        ModelPlace place,
+                                                                        CircuitBreaker::Permit permit) {
   const RoutedModelPtr model = place.model();
   const ModelDescription& description = model->description;
-  HttpRequest request = withProvider(description.protocol, [&](auto provider) {
-    return provider.makeRequest(description, call.request.context());
-  });
+  HttpRequest request = delivery == Delivery::stream
+                            ? OpenAiStreamReader::makeRequest(description, call.request.context())
+                            : withProvider(description.protocol, [&](auto provider) {
+                                return provider.makeRequest(description, call.request.context());
+                              });
+  request.connectTimeout = description.connectTimeout;
   state->announce(call, *model);
 
+  const Duration own = timeOf(description, delivery);
   const TimePoint began = state->environment.now();
   const TimePoint deadline = call.machine.deadline();
-  const TimePoint limit = std::min(Environment::saturatingAdd(began, description.timeout), deadline);
-  ChildTask<AttemptEnd> attempt(state->environment, askModel(state, std::move(place), std::move(request)));
+  const TimePoint limit = std::min(Environment::saturatingAdd(began, own), deadline);
+  ChildTask<AttemptEnd> attempt(state->environment,
+                                delivery == Delivery::stream
+                                    ? askForStream(state, std::move(place), std::move(request))
+                                    : askModel(state, std::move(place), std::move(request)));
   const AbortableAttempt abortable(state, attempt);
   std::optional<AttemptEnd> end = co_await attempt.joinUntil(limit);
   const bool timedOut = !end;
@@ -106,20 +112,18 @@ inline CircuitOutcome healthOf(const Verdict& verdict, Duration given, Duration 
   if (timedOut) {
     end.emplace();
     end->facts.error = limit == deadline ? RouteErrc::deadline_exceeded : RouteErrc::attempt_timed_out;
-    if (limit != deadline) end->details["limitMs"] = wholeMilliseconds(description.timeout);
-  } else if (!end->reply && state->closed()) {
+    if (limit != deadline) end->details["limitMs"] = wholeMilliseconds(own);
+  } else if (!end->reply && !end->stream && state->closed()) {
     throw routerClosed();
   }
   const Duration took = state->environment.now() - began;
-  const Verdict verdict = classifyOutcome(end->facts);
-  const Duration entitled = std::min(description.timeout, state->options.deadline);
-  state->settle(call, *model, verdict);
-  permit.record(healthOf(verdict, limit - began, entitled));
+  const Verdict verdict = judgeAttempt(state->options, end->facts);
+  state->settle(call, *model, verdict, *end, took);
   if (verdict.action == RouteAction::accept) {
-    end->reply->model = description.id;
-    end->reply->attempts = call.machine.attempts() + 1;
-    co_return std::move(end->reply);
+    if (delivery == Delivery::whole) permit.record(verdict.health);
+    co_return Answered{std::move(*end), std::move(permit), model};
   }
+  permit.record(healthOf(verdict, limit - began, std::min(own, state->options.deadline)));
   call.notes.push_back({description.id, verdict.error, end->facts.status, took, std::move(end->message),
                         std::move(end->details)});
   if (timedOut) {
@@ -129,8 +133,8 @@ inline CircuitOutcome healthOf(const Verdict& verdict, Duration given, Duration 
   co_return std::nullopt;
 }
 
-[[nodiscard]] inline asio::awaitable<ModelReply> attemptUntilAnswered(std::shared_ptr<RouterState> state,
-                                                                      RouteCall& call) {
+[[nodiscard]] inline asio::awaitable<Answered> attemptUntilAnswered(std::shared_ptr<RouterState> state,
+                                                                    RouteCall& call, Delivery delivery) {
   ModelPlace held;
   for (;;) {
     RouteTurn turn = state->choose(call, std::move(held));
@@ -144,21 +148,18 @@ inline CircuitOutcome healthOf(const Verdict& verdict, Duration given, Duration 
     }
     std::optional<CircuitBreaker::Permit> permit = turn.place.model()->breaker.tryAcquire();
     if (!permit) continue;  // another thread was faster: choose() sees the same now
-    std::optional<ModelReply> reply =
-        co_await attemptAt(state, call, std::move(turn.place), std::move(*permit));
-    if (reply) co_return std::move(*reply);
+    std::optional<Answered> answered =
+        co_await attemptAt(state, call, delivery, std::move(turn.place), std::move(*permit));
+    if (answered) co_return std::move(*answered);
   }
 }
 
-[[nodiscard]] inline asio::awaitable<ModelReply> routeRequest(std::shared_ptr<RouterState> state,
-                                                              RouteRequest request) {
-  checkRequest(request);
-  const TimePoint began = state->environment.now();
-  RouteCall call = state->begin(std::move(request));
+// Runs `serve`, and gives the router's accounts the way in which it failed.
+template <class T>
+[[nodiscard]] asio::awaitable<T> accounted(std::shared_ptr<RouterState> state, asio::awaitable<T> serve) {
   try {
-    ModelReply reply = co_await attemptUntilAnswered(state, call);
-    state->succeeded(state->environment.now() - began);
-    co_return reply;
+    T result = co_await std::move(serve);
+    co_return result;
   } catch (const Error& error) {
     state->failed(error.code());
     throw;
@@ -170,6 +171,29 @@ inline CircuitOutcome healthOf(const Verdict& verdict, Duration given, Duration 
     state->failed({});
     throw;
   }
+}
+
+[[nodiscard]] inline asio::awaitable<ModelReply> routeRequest(std::shared_ptr<RouterState> state,
+                                                              RouteRequest request) {
+  checkRequest(request);
+  const TimePoint began = state->environment.now();
+  RouteCall call = state->begin(std::move(request));
+  Answered answered = co_await accounted(state, attemptUntilAnswered(state, call, Delivery::whole));
+  state->succeeded(state->environment.now() - began);
+  ModelReply reply = std::move(*answered.end.reply);
+  reply.model = answered.model->description.id;
+  reply.attempts = call.machine.attempts() + 1;
+  co_return reply;
+}
+
+[[nodiscard]] inline asio::awaitable<std::shared_ptr<StreamSession>> routeStreamRequest(
+    std::shared_ptr<RouterState> state, RouteRequest request) {
+  checkRequest(request);
+  const TimePoint began = state->environment.now();
+  auto call = std::make_unique<RouteCall>(state->begin(std::move(request)));
+  Answered answered = co_await accounted(state, attemptUntilAnswered(state, *call, Delivery::stream));
+  co_return std::make_shared<StreamSession>(state, std::move(call), std::move(answered.permit),
+                                            std::move(answered.end.stream), answered.model, began);
 }
 
 }  // namespace lukhas::detail

@@ -7,6 +7,9 @@
 
 namespace lukhas::detail {
 
+// More than any circuit waits by itself.
+inline constexpr Duration longestCircuitWait = std::chrono::hours(25);
+
 inline void ModelPlace::release() {
   if (const RoutedModelPtr model = std::move(model_)) state_->giveBack(model);
   state_.reset();
@@ -18,12 +21,13 @@ inline void RouterState::addModel(ModelDescription description) {
   const std::string& id = model->description.id;
   const std::weak_ptr<RouterState> weak = weak_from_this();
   model->breaker.onOpen
-      .connect([weak](const CircuitEvent& event) {
+      .connect([weak, model = std::weak_ptr(model)](const CircuitEvent& event) {
         const std::shared_ptr<RouterState> state = weak.lock();
         if (!state) return;
         {
           const std::lock_guard lock(state->mutex_);
           ++state->counters_.circuitOpens;
+          if (const RoutedModelPtr opened = model.lock()) opened->account.opened(state->environment.now());
         }
         state->onCircuitOpen.emit(event);
       })
@@ -34,8 +38,14 @@ inline void RouterState::addModel(ModelDescription description) {
       })
       .detach();
   model->breaker.onClosed
-      .connect([weak](const CircuitEvent& event) {
-        if (const std::shared_ptr<RouterState> state = weak.lock()) state->onCircuitClosed.emit(event);
+      .connect([weak, model = std::weak_ptr(model)](const CircuitEvent& event) {
+        const std::shared_ptr<RouterState> state = weak.lock();
+        if (!state) return;
+        if (const RoutedModelPtr closed = model.lock()) {
+          const std::lock_guard lock(state->mutex_);
+          closed->account.closed(state->environment.now());
+        }
+        state->onCircuitClosed.emit(event);
       })
       .detach();
 
@@ -90,12 +100,37 @@ inline RouteCall RouterState::begin(RouteRequest request) {
   return RouteCall(std::move(request), ++arrivals_, std::move(machine));
 }
 
-inline std::vector<RoutedModelPtr> RouterState::capableModels(const NameList& requirements) const {
+inline std::vector<RoutedModelPtr> RouterState::capableModels(const RouteRequest& request, TimePoint now) {
   std::vector<RoutedModelPtr> capable;
   for (const RoutedModelPtr& model : models_) {
-    if (hasCapabilities(model->description.capabilities, requirements)) capable.push_back(model);
+    if (hasCapabilities(model->description.capabilities, request.requirements())) capable.push_back(model);
+  }
+  if (options.balance != RouteBalance::in_order && capable.size() > 1) balanceModels(capable, now);
+  if (options.stickySessions > 0 && !request.session().empty()) {
+    const std::uint64_t last = sessions_.find(request.session());
+    const auto found = std::find_if(capable.begin(), capable.end(),
+                                    [last](const RoutedModelPtr& model) { return model->number == last; });
+    if (found != capable.end()) std::rotate(capable.begin(), found, found + 1);
   }
   return capable;
+}
+
+inline void RouterState::balanceModels(std::vector<RoutedModelPtr>& models, TimePoint now) const {
+  std::vector<RankedModel> ranked;
+  ranked.reserve(models.size());
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    const RoutedModel& model = *models[i];
+    const bool usable = model.underWay < model.description.maxConcurrent && model.notBefore <= now &&
+                        model.breaker.retryAfter() == Duration::zero();
+    ranked.push_back({i, model.description.priority, model.description.weight, model.underWay,
+                      model.account.estimate.value(), usable});
+  }
+  SplitMix chance(environment.random());
+  orderEquals(ranked, options.balance, chance);
+  std::vector<RoutedModelPtr> ordered;
+  ordered.reserve(models.size());
+  for (const RankedModel& model : ranked) ordered.push_back(std::move(models[model.index]));
+  models = std::move(ordered);
 }
 
 inline RouteTurn RouterState::choose(RouteCall& call, ModelPlace held) {
@@ -103,12 +138,14 @@ inline RouteTurn RouterState::choose(RouteCall& call, ModelPlace held) {
   const std::lock_guard lock(mutex_);
   if (closed_) throw routerClosed();
   const TimePoint now = environment.now();
-  const std::vector<RoutedModelPtr> models = capableModels(call.request.requirements());
+  const std::vector<RoutedModelPtr> models = capableModels(call.request, now);
   std::vector<RouteCandidate> candidates;
   candidates.reserve(models.size());
   for (const RoutedModelPtr& model : models) {
     const bool busy = model->underWay >= model->description.maxConcurrent && held.model() != model;
-    candidates.push_back({model->number, busy, model->breaker.retryAfter(), model->notBefore});
+    // Forced open has no end: a bound that no request reaches keeps the sums of times from overflowing.
+    const Duration circuitWait = std::min<Duration>(model->breaker.retryAfter(), longestCircuitWait);
+    candidates.push_back({model->number, busy, circuitWait, model->notBefore});
   }
   turn.step = call.machine.next(candidates, now);
   if (turn.step.kind == RouteStep::Kind::fail) return turn;
@@ -187,12 +224,13 @@ inline void RouterState::giveBack(const RoutedModelPtr& model) {
   next->changed.resumeAll();
 }
 
-inline void RouterState::announce(const RouteCall& call, const RoutedModel& model) {
+inline void RouterState::announce(const RouteCall& call, RoutedModel& model) {
   const unsigned attempt = call.machine.attempts() + 1;
   const bool again = attempt > 1 && call.machine.lastModel() == model.number;
   {
     const std::lock_guard lock(mutex_);
     ++counters_.attempts;
+    ++model.account.attempts;
     if (attempt > 1) ++(again ? counters_.retries : counters_.failovers);
   }
   if (attempt == 1) return;
@@ -205,16 +243,26 @@ inline void RouterState::announce(const RouteCall& call, const RoutedModel& mode
   }
 }
 
-inline void RouterState::settle(RouteCall& call, RoutedModel& model, const Verdict& verdict) {
+inline void RouterState::settle(RouteCall& call, RoutedModel& model, const Verdict& verdict,
+                                const AttemptEnd& end, Duration took) {
   const std::lock_guard lock(mutex_);
   call.paid = false;
   if (verdict.action == RouteAction::accept) {
     budget_.success();
+    (end.stream ? model.account.firstToken : model.account.latency).record(took);
+    model.account.estimate.record(took, environment.now());
+    if (end.reply) model.account.add(end.reply->usage());
+    if (!call.request.session().empty()) sessions_.stick(call.request.session(), model.number);
     return;
   }
   const TimePoint now = environment.now();
   const Duration wait = call.machine.ended(model.number, verdict, now, environment.random());
   if (verdict.throttled) model.notBefore = std::max(model.notBefore, now + wait);
+}
+
+inline void RouterState::addUsage(RoutedModel& model, const ModelUsage& usage) {
+  const std::lock_guard lock(mutex_);
+  model.account.add(usage);
 }
 
 inline void RouterState::succeeded(Duration took) {
@@ -277,6 +325,15 @@ inline RouterMetrics RouterState::metrics() const {
   for (const auto& [id, model] : byId_) {
     metrics.circuits[id] = toString(model->breaker.state());
     metrics.throttledMs[id] = toMilliseconds(std::max(model->notBefore, now) - now);
+    const ModelAccount& account = model->account;
+    metrics.modelAttempts[id] = account.attempts;
+    metrics.modelInputTokens[id] = account.inputTokens;
+    metrics.modelOutputTokens[id] = account.outputTokens;
+    metrics.modelP50LatencyMs[id] = toMilliseconds(account.latency.percentile(50));
+    metrics.modelP99LatencyMs[id] = toMilliseconds(account.latency.percentile(99));
+    metrics.modelP50FirstTokenMs[id] = toMilliseconds(account.firstToken.percentile(50));
+    metrics.modelP99FirstTokenMs[id] = toMilliseconds(account.firstToken.percentile(99));
+    metrics.modelOpenMs[id] = toMilliseconds(account.openTime(now));
   }
   return metrics;
 }
