@@ -43,7 +43,8 @@ struct ConformanceReport {
   std::vector<Rule> rules;  // all of them: one that is broken does not keep the others from being checked
 
   [[nodiscard]] bool passed() const noexcept {
-    return !rules.empty() && std::all_of(rules.begin(), rules.end(), [](const Rule& r) { return r.isKept(); });
+    const auto isKept = [](const Rule& rule) { return rule.isKept(); };
+    return !rules.empty() && std::all_of(rules.begin(), rules.end(), isKept);
   }
   // A line for each rule that is broken, or one that says that none is.
   [[nodiscard]] std::string describe() const {
@@ -65,9 +66,9 @@ namespace detail {
 }
 
 // How the participant breaks the rule; empty when it does not.
-[[nodiscard]] inline asio::awaitable<std::string> failureOf(Environment environment, ParticipantFactory factory,
-                                                            std::string storage, ParticipantRule rule,
-                                                            Duration limit) {
+[[nodiscard]] inline asio::awaitable<std::string> failureOf(Environment environment,
+                                                            ParticipantFactory factory, std::string storage,
+                                                            ParticipantRule rule, Duration limit) {
   try {
     auto open = [factory, storage] { return factory(storage); };
     auto tested = std::make_shared<ParticipantUnderTest>(environment, std::move(open));
@@ -84,9 +85,9 @@ namespace detail {
 
 }  // namespace detail
 
-// Checks every rule of Participant's contract (preserve/participant.hpp), each on storage of its own, and says
-// which are broken and how. The same suite runs against the participants of this library. It needs no test
-// framework:
+// Checks every rule of Participant's contract (preserve/participant.hpp), each on storage of its own, and
+// says which are broken and how. The same suite runs against the participants of this library. It needs no
+// test framework:
 //
 //   TEST_CASE("my participant keeps the contract") {
 //     const TemporaryDirectory directory;
@@ -104,9 +105,8 @@ namespace detail {
 // Errc::invalid_option, and ends with operation_aborted when it is cancelled; what participants throw is in
 // the report. They run on the environment's executor; a rule that is out of time leaves its participant to
 // itself.
-[[nodiscard]] inline asio::awaitable<ConformanceReport> participantConformance(Environment environment,
-                                                                               ParticipantFactory factory,
-                                                                               ConformanceOptions options = {}) {
+[[nodiscard]] inline asio::awaitable<ConformanceReport> participantConformance(
+    Environment environment, ParticipantFactory factory, ConformanceOptions options = {}) {
   requireOption("participantConformance", "ruleTimeout", options.ruleTimeout, std::chrono::milliseconds(1),
                 std::chrono::hours(1));
   ConformanceReport report;
