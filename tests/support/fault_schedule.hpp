@@ -120,8 +120,9 @@ class FaultSchedule {
   }
   void disturbMachine(const Environment& environment) {
     constexpr DiskOperation operations[] = {
-        DiskOperation::open,        DiskOperation::read,   DiskOperation::write,  DiskOperation::sync,
-        DiskOperation::preallocate, DiskOperation::rename, DiskOperation::remove, DiskOperation::sync_directory};
+        DiskOperation::open,        DiskOperation::read,   DiskOperation::write,
+        DiskOperation::sync,        DiskOperation::rename, DiskOperation::remove,
+        DiskOperation::preallocate, DiskOperation::sync_directory};
     switch (environment.random() % 6) {
       case 0:
       case 1: world().disk()->failNextSync(); break;

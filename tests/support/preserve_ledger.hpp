@@ -129,8 +129,9 @@ class PreserveLedger {
         require(held == *first && version == heldVersion,
                 fmt::format("{}: {} holds {}, version {}, and another one {}, version {}", context,
                             participant->name(), inWords(held), heldVersion, inWords(*first), version));
-        require(entry.allows(held), fmt::format("{}: {} holds {} where {} is certain", context,
-                                                participant->name(), inWords(held), inWords(entry.certain())));
+        require(entry.allows(held),
+                fmt::format("{}: {} holds {} where {} is certain", context, participant->name(),
+                            inWords(held), inWords(entry.certain())));
       }
       entry.decide(first.value_or(std::nullopt));  // what was possible is decided now
     }

@@ -22,7 +22,7 @@ namespace lukhas::test {
 struct TrialShape {
   std::uint64_t seed = 1;
   unsigned participants = 2;   // 1 to 3
-  bool hasDirectory = false;   // the last of them is a directory on the coordinator's disk, and crashes with it
+  bool hasDirectory = false;   // the last of them is a directory on the coordinator's disk; it crashes too
   std::size_t history = 10'000;
   CoordinatorMistake mistake = CoordinatorMistake::none;
 };
@@ -84,8 +84,8 @@ class PreserveTrial {
   // 30 s after it, ends it.
   static constexpr Duration timeToSettle = std::chrono::seconds(41);
 
-  // Lives in which nothing goes wrong. After the first everything must be settled; the second finds nothing to
-  // do.
+  // Lives in which nothing goes wrong. After the first everything must be settled; the second finds nothing
+  // to do.
   void settle() {
     for (int life = 0; life < 2; ++life) {
       const Preserver preserver = begin();

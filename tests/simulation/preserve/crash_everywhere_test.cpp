@@ -39,7 +39,9 @@ std::vector<CrashScenario> scenarios(std::vector<Change> changes, std::vector<Pr
   return all;
 }
 
-std::vector<Change> everyChange() { return {Change::create, Change::replace, Change::forget, Change::refused}; }
+std::vector<Change> everyChange() {
+  return {Change::create, Change::replace, Change::forget, Change::refused};
+}
 
 }  // namespace
 
