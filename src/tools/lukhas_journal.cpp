@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lukhas/async/environment.hpp"
+#include "lukhas/core/histogram.hpp"
 #include "lukhas/journal/journal_scan.hpp"
 #include "lukhas/journal/posix_disk.hpp"
 #include "lukhas/preserve/decision_log.hpp"
@@ -50,6 +51,46 @@ const char* nameOf(lukhas::SegmentReader::End end) {
   return "unknown";
 }
 
+// As HistoryEntry::toJson has it, with what only the log knows.
+json describeCommit(const lukhas::Decision& decision) {
+  json line = decision.toHistory().toJson();
+  line["payloadHash"] = fmt::format("{:016x}", decision.payloadHash);
+  return line;
+}
+
+// False for a record of a type that is not the preserver's. Throws lukhas::Error for one that is none.
+bool describeDecision(json& line, const lukhas::ParsedRecord& record) {
+  switch (static_cast<lukhas::DecisionRecord>(record.type)) {
+    case lukhas::DecisionRecord::commit:
+      line.update(describeCommit(lukhas::Decision::decode(record.payload)));
+      line["record"] = "commit";
+      return true;
+    case lukhas::DecisionRecord::commit_many:
+      for (const lukhas::Decision& one : lukhas::Decision::decodeAll(record.type, record.payload)) {
+        line["decisions"].push_back(describeCommit(one));
+      }
+      line["record"] = "commit_many";
+      return true;
+    case lukhas::DecisionRecord::end: {
+      const lukhas::DecisionEnd end = lukhas::DecisionEnd::decode(record.payload);
+      line["record"] = "end";
+      line["transactionId"] = end.transactionId;
+      for (const auto& [name, after] : end.appliedAfter) {
+        line["appliedMs"][lukhas::cleanText(name)] = lukhas::toMilliseconds(after);
+      }
+      return true;
+    }
+    case lukhas::DecisionRecord::adopt: {
+      const lukhas::Adoption adoption = lukhas::Adoption::decode(record.payload);
+      line["record"] = "adopt";
+      line["coordinator"] = adoption.coordinator;
+      line["adoptedAt"] = lukhas::toRfc3339(adoption.adoptedAt);
+      return true;
+    }
+  }
+  return false;
+}
+
 // What a record of the preserver says, as far as it is one; others show their bytes.
 void describe(json& line, const lukhas::ParsedRecord& record) {
   if (const std::optional<std::uint64_t> epoch = lukhas::SegmentChain::epochOf(record)) {
@@ -57,28 +98,10 @@ void describe(json& line, const lukhas::ParsedRecord& record) {
     line["epoch"] = *epoch;
     return;
   }
-  if (record.type == static_cast<std::uint8_t>(lukhas::DecisionRecord::commit)) {
-    try {
-      const lukhas::Decision decision = lukhas::Decision::decode(record.payload);
-      line["record"] = "commit";
-      line["transaction"] = decision.transaction.transactionId;
-      line["context"] = decision.transaction.contextId;
-      line["version"] = decision.transaction.version;
-      line["forgets"] = decision.transaction.forgets;
-      line["participants"] = decision.participants;
-      line["payloadHash"] = fmt::format("{:016x}", decision.payloadHash);
-      line["decidedAtNs"] = decision.decidedAt.time_since_epoch().count();
-      return;
-    } catch (const lukhas::Error&) {
-      // A record of another program that uses the journal.
-    }
-  }
-  const std::string_view text = lukhas::asText(record.payload);
-  if (record.type == static_cast<std::uint8_t>(lukhas::DecisionRecord::end) &&
-      lukhas::TransactionId::parse(text)) {
-    line["record"] = "end";
-    line["transaction"] = text;
-    return;
+  try {
+    if (describeDecision(line, record)) return;
+  } catch (const lukhas::Error&) {
+    // A record of another program that uses the journal.
   }
   line["payload"] = lukhas::toHex(record.payload);
 }

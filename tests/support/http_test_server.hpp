@@ -94,6 +94,8 @@ class HttpTestServer {
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
     ~Connection() {
+      asio::error_code ignored;
+      socket_.close(ignored);  // before it is counted: who waits for that may rely on it
       server_.count([](ServerCounts& counts) { --counts.openConnections; });
     }
 

@@ -1,6 +1,7 @@
 // The journal's format on disk: segment header and records. Pure.
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <compare>
 #include <cstddef>
@@ -133,15 +134,17 @@ template <class Number>
 
 inline Bytes SegmentHeader::encode() const {
   assert(uuid.size() == 16);
-  Bytes out = toBytes(magic);
-  detail::putNumber(out, formatVersion);
-  detail::putNumber(out, std::uint32_t{0});
-  const ByteView id = asBytes(uuid);
-  out.insert(out.end(), id.begin(), id.end());
-  detail::putNumber(out, number);
-  detail::putNumber(out, firstLsn.value);
-  detail::putNumber(out, previousChecksum);
-  detail::putNumber(out, epoch);
+  Bytes out(size);
+  const auto put = [&out](std::size_t offset, ByteView bytes) {
+    std::copy(bytes.begin(), bytes.end(), out.begin() + static_cast<std::ptrdiff_t>(offset));
+  };
+  put(0, asBytes(magic));
+  detail::setNumber(out, 8, formatVersion);
+  put(16, asBytes(uuid));
+  detail::setNumber(out, 32, number);
+  detail::setNumber(out, 40, firstLsn.value);
+  detail::setNumber(out, 48, previousChecksum);
+  detail::setNumber(out, 56, epoch);
   const ByteView all(out);
   detail::setNumber(out, 12, maskCrc(crc32c(all.subspan(16), crc32c(all.first(12)))));
   return out;

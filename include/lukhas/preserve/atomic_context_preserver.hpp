@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lukhas/core/health.hpp"
+#include "lukhas/preserve/context_change.hpp"
 #include "lukhas/preserve/context_snapshot.hpp"
 #include "lukhas/preserve/detail/preserver_state.hpp"
 #include "lukhas/preserve/participant.hpp"
@@ -98,6 +101,20 @@ class AtomicContextPreserver {
                                                                  NameList participants,
                                                                  PreserveOptions options = {});
 
+  // Preserves all of `changes`, or none of them: one decision, one record in the log. The snapshots come in
+  // the order of the changes. A context may stand in it once; at most 1,000 at a time, and not more than
+  // maxConcurrent, maxInDoubt and maxQueuedBytes allow: otherwise Errc::invalid_argument, or
+  // PreserveErrc::context_too_large. Throws as preserveContext; details()["contextId"] is then the one that
+  // could not be. A reader sees all of them or none from the moment of the decision on, if it reads the one
+  // context after the other. No changes: nothing is done.
+  //
+  //   std::vector<lukhas::ContextChange> changes;
+  //   changes.emplace_back("session:42", session, lukhas::NameList("sqlite", "files"));
+  //   changes.emplace_back("user:7", user, lukhas::NameList("sqlite"), expectedVersion);
+  //   std::vector<lukhas::ContextSnapshot> snapshots = co_await preserver.preserveMany(std::move(changes));
+  [[nodiscard]] asio::awaitable<std::vector<ContextSnapshot>> preserveMany(
+      std::vector<ContextChange> changes, PreserveUntil until = PreserveUntil::applied);
+
   // The newest committed snapshot, or nullopt when there is none. Every participant is asked: one that does
   // not answer in time makes the call throw PreserveErrc::participant_unavailable, because it alone may hold
   // the newest version. A damaged copy is passed over for another of the same version; without one,
@@ -111,14 +128,35 @@ class AtomicContextPreserver {
   // The decisions about a context that the preserver remembers (`historyEntries` over all contexts), oldest
   // first.
   [[nodiscard]] std::vector<HistoryEntry> history(const std::string& contextId) const;
+  // The same of all contexts, each as one line of JSON without its line end: see HistoryEntry::toJson.
+  // `line` is called outside all locks. (lukhas-journal writes out what the log still has, without a
+  // preserver.)
+  void exportHistory(const std::function<void(std::string_view)>& line) const;
 
   // The transactions whose end is open somewhere: decided but not applied everywhere, refused, of unknown
   // outcome at the last comparison, or another coordinator's.
   [[nodiscard]] std::vector<InDoubtTransaction> listInDoubt() const;
 
-  // Compares participants and log now, and tells those that had refused once more. The same goes on by itself
-  // every `recoveryInterval`.
+  // The contexts that the latest comparison found to be held no more by somebody who held them: a
+  // participant was put back to an old backup, or lost data. They are still read from the others, and whole
+  // again once they are preserved anew, or the participant is mended.
+  [[nodiscard]] std::vector<OrphanedContext> listOrphans() const;
+
+  // Compares participants and log now, tells those that had refused once more, and compares what participants
+  // hold of every context in the history with its newest decision. The same goes on by itself every
+  // `recoveryInterval`, with `comparedContexts` contexts at a time.
   [[nodiscard]] asio::awaitable<RecoveryReport> recover();
+
+  // From now on, and in later lives, this coordinator also decides about what another one of the same
+  // nameSpace has left prepared: for one whose journal is lost for good. What some participant has applied is
+  // committed everywhere; what nobody has, though all its participants can be asked, is aborted; the rest
+  // stays, and is tried again with each round of recovery. Returns when one round is done.
+  //
+  // `coordinatorId` is InDoubtTransaction::coordinator. Never adopt one that may still run, or whose journal
+  // may come back: what both decide about may end half preserved. Throws Errc::invalid_argument for an id
+  // that is none, or this coordinator's own; the log's errors; PreserveErrc::not_started, overloaded (after
+  // 1,000 adoptions).
+  [[nodiscard]] asio::awaitable<RecoveryReport> adopt(std::string coordinatorId);
 
   [[nodiscard]] PreserverMetrics getMetrics() const;
   [[nodiscard]] HealthReport healthCheck() const;

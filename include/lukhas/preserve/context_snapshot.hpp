@@ -1,7 +1,9 @@
 // What the preserver gives: snapshots, what is in doubt, the history of decisions, and its events.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +12,7 @@
 #include "lukhas/async/world.hpp"
 #include "lukhas/core/name_list.hpp"
 #include "lukhas/core/quoted_text.hpp"
+#include "lukhas/core/rfc3339.hpp"
 
 namespace lukhas {
 
@@ -37,6 +40,7 @@ struct InDoubtTransaction {
   std::string contextId;
   std::uint64_t version = 0;
   Reason reason = Reason::committing;
+  std::string coordinator;                // whose transaction it is; empty when its id does not tell
   std::vector<std::string> participants;  // that are not done
   std::string cause;                      // the last error, if any
 
@@ -54,17 +58,56 @@ struct InDoubtTransaction {
 }
 
 inline nlohmann::json InDoubtTransaction::toJson() const {
-  return {{"transactionId", transactionId}, {"contextId", cleanText(contextId)}, {"version", version},
-          {"reason", toString(reason)},     {"participants", participants},      {"cause", cause}};
+  return {{"transactionId", transactionId},
+          {"contextId", cleanText(contextId)},
+          {"version", version},
+          {"reason", toString(reason)},
+          {"coordinator", coordinator},
+          {"participants", participants},
+          {"cause", cause}};
 }
+
+// What one participant answered to a transaction that was committed.
+struct ParticipantAnswer {
+  std::string participant;
+  // From the question to its durable yes; nothing when the log does not tell.
+  std::optional<Duration> preparedAfter = std::nullopt;
+  // From the decision to its having applied it; nothing while it has not, or when nobody saw the answer.
+  std::optional<Duration> appliedAfter = std::nullopt;
+};
 
 // One decision about a context, as the log has it.
 struct HistoryEntry {
+  std::string contextId;
   std::string transactionId;
+  // Of the decision: that of its first transaction. Those that preserveMany decided together share it.
+  std::string decisionId;
   std::uint64_t version = 0;
   WallTime decidedAt{};
   std::vector<std::string> participants;
-  bool forgets = false;  // the context was removed
+  std::vector<ParticipantAnswer> answers;  // one for each of `participants`, in their order
+  bool forgets = false;                    // the context was removed
+
+  // {"contextId", "transactionId", "decisionId", "version", "decidedAt" (RFC 3339, UTC), "forgets",
+  // "participants": [{"name", "preparedMs", "appliedMs"}]}. What is not known is null.
+  [[nodiscard]] nlohmann::json toJson() const;
+};
+
+// A context that its participants do not hold alike, although nothing about it is under way: one of them lost
+// what it had said to hold.
+struct OrphanedContext {
+  std::string contextId;
+  std::string transactionId;  // of the newest decision
+  std::uint64_t version = 0;  // of that decision
+  // Participants that do not hold it: but nothing, an older state, or a damaged one.
+  std::vector<std::string> missing;
+
+  [[nodiscard]] nlohmann::json toJson() const {
+    return {{"contextId", cleanText(contextId)},
+            {"transactionId", transactionId},
+            {"version", version},
+            {"missing", missing}};
+  }
 };
 
 // What a round of recovery did.
@@ -72,7 +115,25 @@ struct RecoveryReport {
   std::uint64_t committed = 0;  // participants' intents that were committed, because the log has the decision
   std::uint64_t aborted = 0;    // participants' intents that were aborted, because it has none
   std::uint64_t left = 0;       // intents that stay: foreign, or their participant did not answer
+  std::uint64_t compared = 0;   // contexts whose copies were compared with the newest decision
+  std::uint64_t orphaned = 0;   // of these, the ones that some participant does not hold as it should
 };
+
+inline nlohmann::json HistoryEntry::toJson() const {
+  const auto milliseconds = [](const std::optional<Duration>& time) {
+    return time ? nlohmann::json(std::chrono::duration<double, std::milli>(*time).count()) : nlohmann::json();
+  };
+  nlohmann::json list = nlohmann::json::array();
+  for (const ParticipantAnswer& answer : answers) {
+    list.push_back({{"name", answer.participant},
+                    {"preparedMs", milliseconds(answer.preparedAfter)},
+                    {"appliedMs", milliseconds(answer.appliedAfter)}});
+  }
+  return {{"contextId", cleanText(contextId)}, {"transactionId", transactionId},
+          {"decisionId", decisionId},          {"version", version},
+          {"decidedAt", toRfc3339(decidedAt)}, {"forgets", forgets},
+          {"participants", std::move(list)}};
+}
 
 // Events.
 struct TransactionPrepared {

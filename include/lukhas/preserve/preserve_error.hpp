@@ -22,7 +22,7 @@ enum class PreserveErrc {
   participant_locked,       // its storage is held by another process. details: participant, path
   // no participant has an undamaged copy of the newest version. details: contextId, participants
   corrupt_snapshot,
-  overloaded,  // maxConcurrent transactions are under way. details: maximum
+  overloaded,  // a bound of the options is reached: see maxConcurrent and those after it. details: maximum
   // the context has not the version that the call expects. details: contextId, expectedVersion, version
   version_conflict,
   participant_in_use,  // it cannot be removed now. details: participant, cause, transactionId

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,12 @@
 #include "lukhas/preserve/transaction_id.hpp"
 
 namespace lukhas {
+
+// What becomes of a call that finds a bound reached.
+enum class PreserveOverload {
+  refuse,  // PreserveErrc::overloaded, at once
+  wait,    // it waits for its turn, first come first served, within queueTimeout
+};
 
 struct AtomicContextPreserverOptions {
   // Where the transaction log lives: one directory a coordinator, locked while it runs. It is made when it is
@@ -37,7 +44,8 @@ struct AtomicContextPreserverOptions {
   Duration commitTimeout = std::chrono::seconds(10);
   // How often it tries within that time, with exponential backoff in between. 1 to 100.
   unsigned commitAttempts = 3;
-  // How long a call waits for earlier transactions of the same context. 1 ms to 1 h.
+  // How long a call waits for earlier transactions of the same context, and for a place where the bounds
+  // below are reached. 1 ms to 1 h.
   Duration queueTimeout = std::chrono::seconds(30);
   // How often recovery compares participants and log. 10 ms to 24 h.
   Duration recoveryInterval = std::chrono::seconds(30);
@@ -45,15 +53,25 @@ struct AtomicContextPreserverOptions {
   Duration longestRetryPause = std::chrono::seconds(15);
   // The largest encoded context. 1 to 256 MiB.
   std::size_t maxContextBytes = std::size_t{16} << 20U;
-  // Transactions under way at once, over all contexts; one more is refused with PreserveErrc::overloaded. 1
-  // to 1,000,000.
+  // Transactions under way at once, over all contexts. 1 to 1,000,000.
   std::size_t maxConcurrent = 1024;
-  // Decisions that are not applied everywhere yet; at this number no further transaction begins
-  // (PreserveErrc::overloaded), so that a participant that is down for long does not fill memory and log. 1
-  // to 1,000,000.
+  // Decisions that are not applied everywhere yet; at this number no further transaction begins, so that a
+  // participant that is down for long does not fill memory and log. 1 to 1,000,000.
   std::size_t maxInDoubt = 10'000;
+  // Encoded contexts of the transactions under way, in bytes; and as many again of calls that wait for their
+  // place. maxContextBytes to 1 TiB.
+  std::size_t maxQueuedBytes = std::size_t{256} << 20U;
+  // What a call gets that would go over one of these three bounds.
+  PreserveOverload whenFull = PreserveOverload::refuse;
+  // Calls that wait for a place at once; one more is refused with PreserveErrc::overloaded. 1 to 1,000,000.
+  std::size_t maxWaiting = 10'000;
+  // How many intents of one participant are worked off at once in the background. 1 to 1,024.
+  unsigned recoveryConcurrency = 8;
   // Decisions that history() remembers, over all contexts. 0 to 10,000,000.
   std::size_t historyEntries = 10'000;
+  // Contexts of the history whose copies are compared with the newest decision in each round of recovery, in
+  // turn; recover() compares all. 0 to 1,000,000.
+  std::size_t comparedContexts = 100;
 
   // Throws Errc::invalid_option.
   void check() const {
@@ -72,7 +90,11 @@ struct AtomicContextPreserverOptions {
     requireOption(who, "maxContextBytes", maxContextBytes, 1U, std::size_t{256} << 20U);
     requireOption(who, "maxConcurrent", maxConcurrent, 1U, 1'000'000U);
     requireOption(who, "maxInDoubt", maxInDoubt, 1U, 1'000'000U);
+    requireOption(who, "maxQueuedBytes", maxQueuedBytes, maxContextBytes, std::size_t{1} << 40U);
+    requireOption(who, "maxWaiting", maxWaiting, 1U, 1'000'000U);
+    requireOption(who, "recoveryConcurrency", recoveryConcurrency, 1U, 1'024U);
     requireOption(who, "historyEntries", historyEntries, 0U, 10'000'000U);
+    requireOption(who, "comparedContexts", comparedContexts, 0U, 1'000'000U);
   }
 };
 
@@ -87,6 +109,15 @@ struct PreserverMetrics {
   std::uint64_t inDoubt = 0;
   std::uint64_t recovered = 0;
   std::uint64_t corruptCopies = 0;
+  std::uint64_t waitingCalls = 0;
+  std::uint64_t queuedBytes = 0;
+  std::map<std::string, double> phaseP50Ms;  // queue, read, prepare, decide, apply
+  std::map<std::string, double> phaseP99Ms;
+  std::map<std::string, double> prepareP50Ms;  // by participant, as the next four
+  std::map<std::string, double> prepareP99Ms;
+  std::map<std::string, double> commitP50Ms;
+  std::map<std::string, double> commitP99Ms;
+  std::map<std::string, std::uint64_t> participantFailures;
 
   template <class Visitor>
   void visit(Visitor&& visitor) const {
@@ -98,11 +129,26 @@ struct PreserverMetrics {
     visitor(gauge("avgLatencyMs", avgLatencyMs, "mean time of a successful call in milliseconds"));
     visitor(gauge("p99LatencyMs", p99LatencyMs, "99th percentile of a successful call in milliseconds"));
     visitor(gauge("orphanedContexts", orphanedContexts,
-                  "contexts found half preserved by the last comparison of log and participants"));
+                  "contexts that some participant does not hold as the log says"));
     visitor(gauge("inDoubt", inDoubt, "transactions whose end is open at a participant"));
     visitor(counter("recovered", recovered, "participants' intents that recovery resolved"));
     visitor(
         counter("corruptCopies", corruptCopies, "copies whose checksum did not match when they were read"));
+    visitor(gauge("waitingCalls", waitingCalls, "calls that wait because a bound is reached"));
+    visitor(gauge("queuedBytes", queuedBytes, "encoded contexts of the transactions under way, in bytes"));
+    visitor(labelledGauge("phaseP50Ms", "phase", phaseP50Ms, "median time of each phase in milliseconds"));
+    visitor(labelledGauge("phaseP99Ms", "phase", phaseP99Ms,
+                          "99th percentile of each phase's time in milliseconds"));
+    visitor(labelledGauge("prepareP50Ms", "participant", prepareP50Ms,
+                          "median time of a prepare in milliseconds"));
+    visitor(labelledGauge("prepareP99Ms", "participant", prepareP99Ms,
+                          "99th percentile of a prepare's time in milliseconds"));
+    visitor(
+        labelledGauge("commitP50Ms", "participant", commitP50Ms, "median time of a commit in milliseconds"));
+    visitor(labelledGauge("commitP99Ms", "participant", commitP99Ms,
+                          "99th percentile of a commit's time in milliseconds"));
+    visitor(labelledGauge("participantFailures", "participant", participantFailures,
+                          "prepares and commits that failed since the participant was added"));
   }
   [[nodiscard]] nlohmann::json toJson() const { return metricsToJson(*this); }
 };

@@ -75,6 +75,7 @@ class SimulatedStorage {
     if (const auto held = intents_.find(contextId); held != intents_.end()) copies.intent = held->second;
     return copies;
   }
+  void lose(const std::string& contextId) { committed_.erase(contextId); }
   [[nodiscard]] std::size_t intents() const noexcept { return intents_.size(); }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
@@ -274,6 +275,8 @@ class SimulatedParticipant final : public Participant {
   // The next call is never answered, until it is cancelled. By seed it takes effect, within 10 s, or does
   // not.
   void stallNext() { machine_->stallsNext = true; }
+  // The committed copy of that context is gone, as after an old backup was put back.
+  void lose(const std::string& contextId) { settled().storage().lose(contextId); }
   // How long requests and answers travel: each between `shortest` and `longest`. Default: 0.5 to 5 ms.
   void latency(Duration shortest, Duration longest) {
     machine_->shortest = shortest;

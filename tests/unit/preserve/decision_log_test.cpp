@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "lukhas/preserve/decision_history.hpp"
+#include "lukhas/preserve/decision_replay.hpp"
 #include "support/catch.hpp"
 
 using lukhas::Decision;
@@ -48,7 +50,7 @@ TEST_CASE("a decision without an end is open", "[preserve]") {
   DecisionReplay replay;
   replay.add(commitType, 4, decision("lukhas:c:1:1", "a", {"db", "files"}).encode());
   replay.add(commitType, 5, decision("lukhas:c:1:2", "b", {"db"}).encode());
-  replay.add(endType, 6, lukhas::toBytes("lukhas:c:1:2"));
+  replay.add(endType, 6, lukhas::DecisionEnd{"lukhas:c:1:2", {}}.encode());
   const std::vector<DecisionReplay::Open> open = replay.open();
   REQUIRE(open.size() == 1);
   CHECK(open[0].lsn == 4);

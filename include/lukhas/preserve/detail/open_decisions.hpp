@@ -21,6 +21,8 @@ struct OpenDecision {
   std::set<std::string> remaining;              // participants that have not done it
   std::map<std::string, std::string> refusals;  // participant → cause: it will not do it by itself
   std::map<std::string, std::string> retried;   // refusals of before that are asked about once more
+  // By participant that has done it: how long after the decision.
+  std::map<std::string, Duration> appliedAfter;
 };
 
 // The books of what is decided: by transaction, by context, and by place in the log, each in O(log n).
@@ -32,17 +34,18 @@ class OpenDecisions {
  public:
   using ById = std::map<std::string, OpenDecision>;
 
-  // Begins to keep a decision, and gives the ids of those of the same context that have ended by it.
-  [[nodiscard]] std::vector<std::string> add(OpenDecision open) {
-    std::vector<std::string> ended;
+  // Begins to keep a decision, and gives those of the same context that have ended by it.
+  [[nodiscard]] std::vector<DecisionEnd> add(OpenDecision open) {
+    std::vector<DecisionEnd> ended;
     const std::string id = open.decision.transaction.transactionId;
     const std::string contextId = open.decision.transaction.contextId;
     if (const auto earlier = byContext_.find(contextId); earlier != byContext_.end()) {
       const std::set<std::string> ids = earlier->second;
       for (const std::string& other : ids) {
-        bool ends = false;
-        for (const std::string& participant : open.decision.participants) ends |= done(other, participant);
-        if (ends) ended.push_back(other);
+        for (const std::string& participant : open.decision.participants) {
+          std::optional<DecisionEnd> end = done(other, participant, std::nullopt);
+          if (end) ended.push_back(std::move(*end));
+        }
       }
     }
     places_.insert(open.lsn);
@@ -51,20 +54,26 @@ class OpenDecisions {
     return ended;
   }
 
-  // That participant has done it. True when it was the last one: the decision is then forgotten.
-  bool done(const std::string& id, const std::string& participant) {
+  // That participant has done it, so long after the decision, if that is known. Gives the end when it was the
+  // last one: the decision is then forgotten.
+  [[nodiscard]] std::optional<DecisionEnd> done(const std::string& id, const std::string& participant,
+                                                std::optional<Duration> after) {
     const auto found = byId_.find(id);
-    if (found == byId_.end()) return false;
+    if (found == byId_.end()) return std::nullopt;
+    if (after && found->second.remaining.contains(participant)) {
+      found->second.appliedAfter[participant] = *after;
+    }
     found->second.remaining.erase(participant);
     found->second.refusals.erase(participant);
     found->second.retried.erase(participant);
-    if (!found->second.remaining.empty()) return false;
+    if (!found->second.remaining.empty()) return std::nullopt;
+    DecisionEnd end{id, std::move(found->second.appliedAfter)};
     places_.erase(places_.find(found->second.lsn));
     const auto context = byContext_.find(found->second.decision.transaction.contextId);
     context->second.erase(id);
     if (context->second.empty()) byContext_.erase(context);
     byId_.erase(found);
-    return true;
+    return end;
   }
 
   // The decision stands in the log once more, further on. False when it has ended meanwhile.
@@ -88,12 +97,20 @@ class OpenDecisions {
     return found == byId_.end() ? nullptr : &found->second;
   }
   [[nodiscard]] bool contains(const std::string& id) const { return byId_.contains(id); }
+  [[nodiscard]] bool containsContext(const std::string& contextId) const {
+    return byContext_.contains(contextId);
+  }
   // Whether that participant has still to do it.
   [[nodiscard]] bool isLeftTo(const std::string& id, const std::string& participant) const {
     const OpenDecision* const open = find(id);
     return open != nullptr && open->remaining.contains(participant);
   }
 
+  void clear() noexcept {
+    byId_.clear();
+    byContext_.clear();
+    places_.clear();
+  }
   // The place of the oldest in the log.
   [[nodiscard]] std::optional<Lsn> oldest() const {
     return places_.empty() ? std::nullopt : std::optional(*places_.begin());

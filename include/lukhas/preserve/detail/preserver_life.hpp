@@ -14,23 +14,27 @@
 
 #include "lukhas/async/child_task.hpp"
 #include "lukhas/journal/posix_disk.hpp"
+#include "lukhas/preserve/decision_replay.hpp"
 #include "lukhas/preserve/detail/background.hpp"
 #include "lukhas/preserve/detail/preserver_state.hpp"
 #include "lukhas/preserve/detail/tell_participant.hpp"
 
 namespace lukhas::detail {
 
-// Begins a loop of the background work, later and elsewhere. With the mutex held. The mark is put into
+// Begins the loops of a participant's backlog, later and elsewhere. With the mutex held. The mark is put into
 // `marks`, which outlives that: where there is no memory for the rest, it is the last one, and it takes the
 // mutex.
-inline void beginBacklogLoop(const PreserverStatePtr& state, const ParticipantPtr& participant,
-                             std::vector<LoopMarkPtr>& marks) {
-  marks.reserve(marks.size() + 1);
-  const LoopMarkPtr& mark = marks.emplace_back(std::make_shared<const LoopMark>(state, participant));
-  state->environment.post([mark, participant] {
-    const asio::any_io_executor executor = mark->state()->environment.executor();
-    asio::co_spawn(executor, driveBacklog(mark, participant), asio::detached);
-  });
+inline void beginBacklogLoops(const PreserverStatePtr& state, const ParticipantPtr& participant,
+                              std::vector<LoopMarkPtr>& marks) {
+  for (unsigned i = 0; i < state->options.recoveryConcurrency; ++i) {
+    marks.reserve(marks.size() + 1);
+    const LoopMarkPtr& mark =
+        marks.emplace_back(std::make_shared<const LoopMark>(state, participant->name()));
+    state->environment.post([mark, participant, isFirst = i == 0] {
+      const asio::any_io_executor executor = mark->state()->environment.executor();
+      asio::co_spawn(executor, driveBacklog(mark, participant, isFirst), asio::detached);
+    });
+  }
 }
 inline void beginRecoveryLoop(const PreserverStatePtr& state, std::vector<LoopMarkPtr>& marks) {
   marks.reserve(marks.size() + 1);
@@ -76,8 +80,9 @@ inline asio::awaitable<void> addParticipantTo(PreserverStatePtr state, Participa
     const std::lock_guard lock(state->mutex);
     if (state->stopping) throw Error(PreserveErrc::not_started, "the preserver was stopped");
     requireUnused();  // another call may have been quicker
+    state->times.participants.try_emplace(name);
     state->participants.emplace(name, participant);
-    if (state->accepting) beginBacklogLoop(state, participant, marks);
+    if (state->accepting) beginBacklogLoops(state, participant, marks);
   } catch (...) {
     failure = std::current_exception();
   }
@@ -91,11 +96,44 @@ inline void takeOver(PreserverState& state, const std::vector<Record>& records) 
   DecisionReplay replay;
   for (const Record& record : records) replay.add(record.type, record.lsn.value, record.payload);
   for (const Decision& decision : replay.all()) state.history.add(decision);
+  for (const auto& [id, end] : replay.ended()) {
+    if (const Decision* const decision = replay.find(id)) {
+      state.history.note(decision->transaction.contextId, end);
+    }
+  }
+  for (const auto& [coordinator, lsn] : replay.adopted()) state.adopted.emplace(coordinator, Lsn{lsn});
   for (DecisionReplay::Open& left : replay.open()) {
-    for (const std::string& name : left.remaining) state.backlog[name].push_back(left.decision.transaction);
+    for (const std::string& name : left.remaining) {
+      state.backlog[name].commits.push_back(left.decision.transaction);
+    }
     state.keep(left.decision, Lsn{left.lsn}, std::move(left.remaining));
   }
   state.journal->dropBefore(state.firstNeeded());
+}
+
+// As if nothing had been taken over. With the mutex held.
+inline void forgetLog(PreserverState& state) noexcept {
+  state.accepting = false;
+  state.history.clear();
+  state.decided.clear();
+  state.backlog.clear();
+  state.adopted.clear();
+  state.journal.reset();
+}
+
+// All of it or, where there is no memory, nothing. With the mutex held.
+inline void beginWork(const PreserverStatePtr& state, std::unique_ptr<Journal> journal,
+                      const std::vector<Record>& records, std::vector<LoopMarkPtr>& marks) {
+  state->journal = std::move(journal);
+  try {
+    takeOver(*state, records);
+    state->accepting = true;
+    for (const auto& [name, participant] : state->participants) beginBacklogLoops(state, participant, marks);
+    beginRecoveryLoop(state, marks);
+  } catch (...) {
+    forgetLog(*state);
+    throw;
+  }
 }
 
 inline asio::awaitable<void> startIn(PreserverStatePtr state) {
@@ -119,11 +157,7 @@ inline asio::awaitable<void> startIn(PreserverStatePtr state) {
     const std::vector<Record> records = journal->takeRecovered();
     const std::lock_guard lock(state->mutex);
     if (state->stopping) throw Error(PreserveErrc::not_started, "the preserver was stopped meanwhile");
-    state->journal = std::move(journal);
-    takeOver(*state, records);
-    state->accepting = true;
-    for (const auto& [name, participant] : state->participants) beginBacklogLoop(state, participant, marks);
-    beginRecoveryLoop(state, marks);
+    beginWork(state, std::move(journal), records, marks);
   } catch (...) {
     failure = std::current_exception();
   }
@@ -146,6 +180,7 @@ inline asio::awaitable<void> stopIn(PreserverStatePtr state) {
     const std::lock_guard lock(state->mutex);
     state->accepting = false;
   }
+  admitWaiting(*state);  // nobody is, any more
   const auto isIdle = [shared] {
     const std::lock_guard lock(shared->mutex);
     return shared->live.empty();

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,43 +18,28 @@
 #include <vector>
 
 #include "lukhas/async/wait_list.hpp"
-#include "lukhas/core/histogram.hpp"
 #include "lukhas/core/signal.hpp"
 #include "lukhas/journal/journal.hpp"
 #include "lukhas/preserve/context_snapshot.hpp"
-#include "lukhas/preserve/coordinator_machine.hpp"
+#include "lukhas/preserve/decision_history.hpp"
 #include "lukhas/preserve/decision_log.hpp"
 #include "lukhas/preserve/detail/open_decisions.hpp"
+#include "lukhas/preserve/detail/preserver_times.hpp"
+#include "lukhas/preserve/detail/transaction.hpp"
 #include "lukhas/preserve/participant.hpp"
 #include "lukhas/preserve/preserve_error.hpp"
-#include "lukhas/preserve/preserve_options.hpp"
 #include "lukhas/preserve/preserver_options.hpp"
 #include "lukhas/preserve/transaction_id.hpp"
 
 namespace lukhas::detail {
 
-using ParticipantPtr = std::shared_ptr<Participant>;
+struct WaitingCall;
 
-// One call of preserveContext or forget, from its place in the context's queue to its end.
-struct Transaction {
-  explicit Transaction(const Environment& environment) : progress(environment) {}
-
-  PreserveOptions options;
-  StoredContext context;                     // final once the voting begins
-  std::vector<ParticipantPtr> participants;  // final once the voting begins; a forget finds them out
-
-  // Guarded by the state's mutex. The queue of a context: whoever leaves it joins its neighbours, so that
-  // nobody overtakes one that still runs.
-  std::shared_ptr<Transaction> predecessor;  // null: it is its turn
-  std::weak_ptr<Transaction> successor;
-  std::optional<CoordinatorMachine> machine;
-  std::string refusedBy;  // the participant whose "no" it was
-  std::string cause;
-
-  std::atomic<bool> callerLeft = false;  // before the decision this means abort; after it, nothing
-  WaitList progress;                     // it is its turn, a vote came, or it is given up
-};
-using TransactionPtr = std::shared_ptr<Transaction>;
+// Empty for an id that no coordinator of this library gave out.
+[[nodiscard]] inline std::string coordinatorOf(std::string_view transactionId) {
+  const std::optional<TransactionId> id = TransactionId::parse(transactionId);
+  return id ? id->coordinator : std::string();
+}
 
 struct PreserverState {
   PreserverState(Environment env, AtomicContextPreserverOptions given)
@@ -76,19 +61,29 @@ struct PreserverState {
   std::unique_ptr<Journal> journal;
   std::uint64_t nextSequence = 1;
   std::map<std::string, ParticipantPtr> participants;
-  std::set<std::string> leaving;    // participants that are being removed: no new transaction names them
-  std::set<ParticipantPtr> driven;  // whose backlog has a loop
-  std::map<std::string, TransactionPtr> live;              // by transaction id
+  std::set<std::string> leaving;      // participants that are being removed: no new transaction names them
+  std::multiset<std::string> driven;  // participants whose backlog has a loop, once for each
+  std::map<std::string, TransactionPtr> live;       // by transaction id
+  std::size_t liveBytes = 0;                        // of their contexts
+  std::list<std::shared_ptr<WaitingCall>> waiting;  // for a place among them, first come first served
+  std::size_t waitingBytes = 0;
   std::set<std::string> unknownOutcome;                    // never touched again in this life
   std::unordered_map<std::string, TransactionPtr> newest;  // by context: the end of its queue
   std::multiset<Lsn> deciding;  // lower bounds of the decision records that are being written
   OpenDecisions decided;
   unsigned lateDecisions = 0;  // whose record the log has not taken within the time
-  std::map<std::string, std::deque<TransactionRef>> backlog;  // by participant: commits to be told
-  std::map<std::string, InDoubtTransaction> leftIntents;      // by transaction id: what recovery had to leave
+  struct Backlog {
+    std::deque<TransactionRef> commits;  // to be told
+    unsigned failures = 0;               // since it last did one
+  };
+  std::map<std::string, Backlog> backlog;                 // by participant
+  std::map<std::string, InDoubtTransaction> leftIntents;  // by transaction id: what recovery had to leave
+  std::map<std::string, Lsn> adopted;  // coordinators this one decides for, and where the log says so
+  std::map<std::string, OrphanedContext> orphans;  // by context
+  std::string nextCompared;                        // context that the next comparison begins with
   DecisionHistory history;
   PreserverMetrics counters;
-  LatencyHistogram latency;
+  PreserverTimes times;
 
   WaitList wake;  // the backlog grew, or the background work is to end
   WaitList idle;  // a transaction or a loop of the background work ended
@@ -123,27 +118,33 @@ struct PreserverState {
 
   // Whether the log has the decision to commit this transaction. With the mutex held.
   [[nodiscard]] bool isDecided(const TransactionRef& transaction) const {
-    if (decided.contains(transaction.transactionId)) return true;
-    for (const HistoryEntry& entry : history.of(transaction.contextId)) {
-      if (entry.transactionId == transaction.transactionId) return true;
-    }
-    return false;
+    return decided.contains(transaction.transactionId) ||
+           history.contains(transaction.contextId, transaction.transactionId);
   }
-  // Whether this coordinator, in this life or an earlier one, gave out that id. Only such are ever touched.
+  // Whether this coordinator, in this life or an earlier one, gave out that id.
   [[nodiscard]] bool isOwn(std::string_view transactionId) const {
     const std::optional<TransactionId> id = TransactionId::parse(transactionId);
     return id && id->nameSpace == options.nameSpace && id->coordinator == journal->uuid();
+  }
+  // Whether it is of a lost coordinator that this one decides for. Nobody else's are ever touched. With the
+  // mutex held.
+  [[nodiscard]] bool isAdopted(std::string_view transactionId) const {
+    const std::optional<TransactionId> id = TransactionId::parse(transactionId);
+    return id && id->nameSpace == options.nameSpace && adopted.contains(id->coordinator);
   }
   // Whether somebody else will settle that transaction: its own call, or the next start. With the mutex held.
   [[nodiscard]] bool isInOtherHands(const std::string& transactionId) const {
     return live.contains(transactionId) || unknownOutcome.contains(transactionId);
   }
 
-  // From the call on, `decision` is committed: remembered until every participant has done it.
-  void markDecided(const Decision& decision, Lsn lsn) {
+  // From the call on, the decisions are committed: remembered until every participant has done them.
+  void markDecided(const std::vector<Decision>& decisions, Lsn lsn) {
     const std::lock_guard lock(mutex);
-    history.add(decision);
-    keep(decision, lsn, {decision.participants.begin(), decision.participants.end()});
+    for (const Decision& decision : decisions) {
+      history.add(decision);
+      orphans.erase(decision.transaction.contextId);  // what is written now makes them whole
+      keep(decision, lsn, {decision.participants.begin(), decision.participants.end()});
+    }
   }
   // With the mutex held.
   void keep(const Decision& decision, Lsn lsn, std::set<std::string> remaining) {
@@ -151,18 +152,24 @@ struct PreserverState {
     open.decision = decision;
     open.lsn = lsn;
     open.remaining = std::move(remaining);
-    for (const std::string& ended : decided.add(std::move(open))) writeEnd(ended);
+    const std::vector<DecisionEnd> ended = decided.add(std::move(open));
+    for (const DecisionEnd& end : ended) writeEnd(decision.transaction.contextId, end);
   }
 
   // A participant has applied a decision. The last one ends it; the log may then be shortened.
-  void markDone(const std::string& transactionId, const std::string& participant) {
+  void markDone(const TransactionRef& transaction, const std::string& participant) {
     const std::lock_guard lock(mutex);
-    if (decided.done(transactionId, participant)) writeEnd(transactionId);
+    const OpenDecision* const open = decided.find(transaction.transactionId);
+    if (open == nullptr) return;
+    const Duration after = std::max(environment.wallNow() - open->decision.decidedAt, Duration::zero());
+    const std::optional<DecisionEnd> end = decided.done(transaction.transactionId, participant, after);
+    if (end) writeEnd(transaction.contextId, *end);
   }
   // With the mutex held.
-  void writeEnd(const std::string& transactionId) {
+  void writeEnd(const std::string& contextId, const DecisionEnd& end) {
+    history.note(contextId, end);
     try {
-      journal->append(static_cast<std::uint8_t>(DecisionRecord::end), toBytes(transactionId));
+      journal->append(static_cast<std::uint8_t>(DecisionRecord::end), end.encode());
       journal->dropBefore(firstNeeded());
     } catch (const Error&) {
       // A log that takes no more records ends nothing: the next start finds the decision again and repeats
@@ -191,7 +198,7 @@ struct PreserverState {
   void handOver(const TransactionRef& transaction, const std::string& participant) {
     {
       const std::lock_guard lock(mutex);
-      backlog[participant].push_back(transaction);
+      backlog[participant].commits.push_back(transaction);
     }
     wake.resumeAll();
   }
@@ -202,6 +209,7 @@ struct PreserverState {
     doubt.transactionId = open.decision.transaction.transactionId;
     doubt.contextId = open.decision.transaction.contextId;
     doubt.version = open.decision.transaction.version;
+    doubt.coordinator = coordinatorOf(doubt.transactionId);
     doubt.participants.assign(open.remaining.begin(), open.remaining.end());
     if (!open.refusals.empty()) {
       doubt.reason = InDoubtTransaction::Reason::refused;
@@ -219,6 +227,7 @@ struct PreserverState {
     Lsn first = nextAtLeast();
     if (!deciding.empty()) first = std::min(first, *deciding.begin());
     if (const std::optional<Lsn> oldest = decided.oldest()) first = std::min(first, *oldest);
+    for (const auto& [coordinator, lsn] : adopted) first = std::min(first, lsn);
     return first;
   }
 };

@@ -11,36 +11,12 @@
 #include <fmt/format.h>
 
 #include "lukhas/async/child_task.hpp"
-#include "lukhas/core/quoted_text.hpp"
-#include "lukhas/preserve/detail/background.hpp"
+#include "lukhas/preserve/detail/recovery.hpp"
+#include "lukhas/preserve/detail/participant_naming.hpp"
 #include "lukhas/preserve/detail/preserver_state.hpp"
 #include "lukhas/preserve/detail/tell_participant.hpp"
 
 namespace lukhas::detail {
-
-[[noreturn]] inline void throwUnknownParticipant(const PreserverState& state, const std::string& name) {
-  std::vector<std::string> registered;
-  for (const ParticipantPtr& other : state.allParticipants()) registered.push_back(other->name());
-  nlohmann::json details{{"participant", cleanText(name)}, {"registered", registered}};
-  throw Error(PreserveErrc::unknown_participant,
-              fmt::format("no participant is called {}; registered are: {}", quotedText(name),
-                          registered.empty() ? "none" : fmt::format("{}", fmt::join(registered, ", "))),
-              std::move(details));
-}
-
-[[noreturn]] inline void throwGone(const std::string& name) {
-  throw Error(PreserveErrc::participant_in_use, fmt::format("participant '{}' is being removed", name),
-              {{"participant", name}, {"cause", "it is being removed"}});
-}
-// Why a transaction cannot name it.
-[[noreturn]] inline void throwNotToBeNamed(const PreserverState& state, const std::string& name) {
-  bool isLeaving = false;
-  {
-    const std::lock_guard lock(state.mutex);
-    isLeaving = state.leaving.contains(name);
-  }
-  isLeaving ? throwGone(name) : throwUnknownParticipant(state, name);
-}
 
 // While it lives, no new transaction names the participant, and its name is not given to another one.
 class LeavingParticipant {
@@ -110,12 +86,13 @@ inline asio::awaitable<void> takeOut(PreserverStatePtr state, ParticipantPtr par
     const std::lock_guard lock(state->mutex);
     requireUnused(*state, participant);
     state->participants.erase(name);
+    state->times.participants.erase(name);
     state->backlog.erase(name);
   }
   state->wake.resumeAll();
   const auto isQuiet = [shared, &participant] {
     const std::lock_guard lock(shared->mutex);
-    return !shared->driven.contains(participant);
+    return !shared->driven.contains(participant->name());
   };
   while (!isQuiet()) (void)co_await state->idle.wait(isQuiet);
   (void)co_await tellToClose(state, participant);

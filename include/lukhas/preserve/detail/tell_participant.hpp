@@ -46,8 +46,18 @@ template <class Call>
 
 [[nodiscard]] inline asio::awaitable<Told> tellCommit(PreserverStatePtr state, ParticipantPtr participant,
                                                       TransactionRef transaction, Duration limit) {
+  const TimePoint begun = state->environment.now();
   auto commit = [participant, transaction] { return participant->commit(transaction); };
-  return tell(state->environment, limit, "commit", std::move(commit));
+  Told told = co_await tell(state->environment, limit, "commit", std::move(commit));
+  const std::lock_guard lock(state->mutex);
+  if (PreserverTimes::OfParticipant* const times = state->times.find(participant->name())) {
+    if (told.result == Told::Result::done) {
+      times->commit.record(state->environment.now() - begun);
+    } else {
+      ++times->failures;
+    }
+  }
+  co_return told;
 }
 
 [[nodiscard]] inline asio::awaitable<Told> tellAbort(PreserverStatePtr state, ParticipantPtr participant,

@@ -5,12 +5,13 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "lukhas/core/quoted_text.hpp"
-#include "lukhas/preserve/participant.hpp"
+#include "lukhas/preserve/detail/transaction.hpp"
 #include "lukhas/preserve/preserve_error.hpp"
 
 namespace lukhas::detail {
@@ -19,6 +20,7 @@ struct Refusal {
   std::string participant;  // empty when it was none of them
   std::string cause;
   std::optional<std::uint64_t> version = std::nullopt;  // the one there is, where another was expected
+  TransactionPtr of = nullptr;  // the one of a group that cannot be; null when it is not a single one
 
   [[nodiscard]] std::string inWords() const {
     return participant.empty() ? cause : fmt::format("participant '{}': {}", participant, cause);
@@ -29,6 +31,7 @@ struct Refusal {
   nlohmann::json details{{"transactionId", context.transactionId}, {"cause", refusal.cause}};
   details["participant"] =
       refusal.participant.empty() ? nlohmann::json() : nlohmann::json(refusal.participant);
+  details["contextId"] = cleanText(context.contextId);
   throw Error(PreserveErrc::aborted,
               fmt::format("transaction {} was aborted: {}", context.transactionId, refusal.inWords()),
               std::move(details));
@@ -47,12 +50,19 @@ struct Refusal {
               std::move(details));
 }
 
-[[noreturn]] inline void throwUnknown(const StoredContext& context, const std::string& cause) {
-  nlohmann::json details{{"transactionId", context.transactionId}, {"cause", cause}};
-  throw Error(
-      PreserveErrc::outcome_unknown,
-      fmt::format("whether transaction {} is committed is not known yet: {}", context.transactionId, cause),
-      std::move(details));
+[[noreturn]] inline void throwUnknown(const TransactionGroup& group, const std::string& cause) {
+  const std::string& first = group.front()->context.transactionId;
+  nlohmann::json details{{"transactionId", first}, {"cause", cause}};
+  std::string others;
+  if (group.size() > 1) {
+    for (const TransactionPtr& transaction : group) {
+      details["transactionIds"].push_back(transaction->context.transactionId);
+    }
+    others = fmt::format(", with {} more,", group.size() - 1);
+  }
+  throw Error(PreserveErrc::outcome_unknown,
+              fmt::format("whether transaction {}{} is committed is not known yet: {}", first, others, cause),
+              std::move(details));
 }
 
 }  // namespace lukhas::detail

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "lukhas/preserve/detail/preserver_state.hpp"
 
@@ -37,25 +38,49 @@ struct RecordedDecision {
   std::string failure;  // empty: it is durable
 };
 
+[[nodiscard]] inline std::vector<Decision> decisionsOf(const PreserverState& state,
+                                                       const TransactionGroup& group) {
+  std::vector<Decision> decisions;
+  const WallTime now = state.environment.wallNow();
+  for (const TransactionPtr& transaction : group) {
+    Decision& decision = decisions.emplace_back();
+    decision.transaction = TransactionRef(transaction->context);
+    if (group.size() > 1) decision.decisionId = group.front()->context.transactionId;
+    decision.participants = transaction->context.participants.names();
+    decision.votes = transaction->votes;
+    decision.payloadHash = transaction->context.payloadHash;
+    decision.decidedAt = now;
+  }
+  return decisions;
+}
+
+// Several are one record, so that a crash finds all of them decided or none.
+[[nodiscard]] inline asio::awaitable<Lsn> appendDecisions(PreserverState& state,
+                                                          const std::vector<Decision>& decisions) {
+  if (decisions.size() == 1) {
+    return state.journal->appendDurable(static_cast<std::uint8_t>(DecisionRecord::commit),
+                                        decisions.front().encode());
+  }
+  return state.journal->appendDurable(static_cast<std::uint8_t>(DecisionRecord::commit_many),
+                                      Decision::encodeMany(decisions));
+}
+
 [[nodiscard]] inline asio::awaitable<RecordedDecision> writeDecision(PreserverStatePtr state,
-                                                                     TransactionPtr transaction) {
-  Decision decision;
-  decision.transaction = TransactionRef(transaction->context);
-  decision.participants = transaction->context.participants.names();
-  decision.payloadHash = transaction->context.payloadHash;
-  decision.decidedAt = state->environment.wallNow();
-  const std::string& id = transaction->context.transactionId;
+                                                                     TransactionGroup group) {
   const DecidingMark mark(state);
+  std::vector<Decision> decisions;
   {  // whatever goes wrong from here on, the intents are not touched until it is known what the log holds
     const std::lock_guard lock(state->mutex);
-    state->unknownOutcome.insert(id);
+    decisions = decisionsOf(*state, group);
+    for (const TransactionPtr& transaction : group) {
+      state->unknownOutcome.insert(transaction->context.transactionId);
+    }
   }
   RecordedDecision recorded;
   Lsn lsn;
   std::optional<asio::awaitable<Lsn>> durable;
   try {
-    durable.emplace(
-        state->journal->appendDurable(static_cast<std::uint8_t>(DecisionRecord::commit), decision.encode()));
+    durable.emplace(appendDecisions(*state, decisions));
   } catch (const Error& error) {
     recorded.failure = error.what();  // the log did not take it
   }
@@ -67,15 +92,17 @@ struct RecordedDecision {
       recorded.isUnknown = error.code() != JournalErrc::disk_full;
     }
   }
-  if (recorded.failure.empty()) state->markDecided(decision, lsn);
+  if (recorded.failure.empty()) state->markDecided(decisions, lsn);
   if (!recorded.isUnknown) {
     const std::lock_guard lock(state->mutex);
-    state->unknownOutcome.erase(id);
-    if (recorded.failure.empty()) {
-      (void)transaction->machine->recorded();
-      ++state->counters.successfulCommits;
-    } else {
-      (void)transaction->machine->giveUp();
+    for (const TransactionPtr& transaction : group) {
+      state->unknownOutcome.erase(transaction->context.transactionId);
+      if (recorded.failure.empty()) {
+        (void)transaction->machine->recorded();
+        ++state->counters.successfulCommits;
+      } else {
+        (void)transaction->machine->giveUp();
+      }
     }
   }
   co_return recorded;

@@ -1,165 +1,91 @@
 // AtomicContextPreserver: its calls. What they set in motion is in detail/.
 #pragma once
 
-#include <algorithm>
+#include <functional>
+#include <map>
+#include <optional>
 #include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "lukhas/core/codec.hpp"
 #include "lukhas/core/quoted_text.hpp"
 #include "lukhas/preserve/atomic_context_preserver.hpp"
+#include "lukhas/preserve/detail/adopt_coordinator.hpp"
 #include "lukhas/preserve/detail/background.hpp"
+#include "lukhas/preserve/detail/begin_call.hpp"
 #include "lukhas/preserve/detail/preserver_life.hpp"
 #include "lukhas/preserve/detail/remove_participant.hpp"
-#include "lukhas/preserve/detail/transaction_run.hpp"
 
 namespace lukhas {
 
 namespace detail {
 
-inline constexpr std::size_t maxContextIdBytes = 256;
-
-inline void requireContextId(const std::string& contextId) {
-  if (!contextId.empty() && contextId.size() <= maxContextIdBytes) return;
-  nlohmann::json details{{"size", contextId.size()}, {"minimum", 1}, {"maximum", maxContextIdBytes}};
-  throw Error(
-      PreserveErrc::invalid_context_id,
-      fmt::format("a context id of {} bytes; allowed is 1 to {}", contextId.size(), maxContextIdBytes),
-      std::move(details));
-}
-
-inline std::vector<ParticipantPtr> findParticipants(const PreserverState& state, const NameList& names) {
-  if (names.empty()) throw Error(PreserveErrc::no_participants, "no participant was named");
-  std::vector<ParticipantPtr> found;
-  std::set<std::string> seen;
-  for (const std::string& name : names) {
-    if (!seen.insert(name).second) continue;
-    ParticipantPtr participant = state.find(name);
-    if (!participant) throwNotToBeNamed(state, name);
-    found.push_back(std::move(participant));
-  }
-  return found;
-}
-
-inline void requireAccepting(const PreserverState& state) {
-  if (state.accepting) return;
-  throw Error(PreserveErrc::not_started,
-              state.stopping ? "the preserver was stopped" : "the preserver is not started: call start()");
-}
-
-// Where the newest transaction of the context is noted. Without memory the transaction is not live.
-inline TransactionPtr& placeOfNewest(PreserverState& state, const Transaction& transaction) {
-  try {
-    return state.newest[transaction.context.contextId];
-  } catch (...) {
-    state.live.erase(transaction.context.transactionId);
-    throw;
-  }
-}
-
-// Gives the transaction its id and its place in the context's queue.
-inline void enqueue(PreserverState& state, const TransactionPtr& transaction) {
-  const std::lock_guard lock(state.mutex);
-  requireAccepting(state);
-  for (const ParticipantPtr& participant : transaction->participants) {
-    if (!state.isRegistered(participant)) throwGone(participant->name());
-  }
-  const auto refuse = [](const char* what, std::size_t maximum) {
-    nlohmann::json details{{"maximum", maximum}};
-    throw Error(PreserveErrc::overloaded, fmt::format("{} transactions {}", maximum, what),
-                std::move(details));
-  };
-  if (state.live.size() >= state.options.maxConcurrent) {
-    refuse("are under way already", state.options.maxConcurrent);
-  }
-  if (state.decided.size() >= state.options.maxInDoubt) {
-    refuse("wait for participants that do not commit", state.options.maxInDoubt);
-  }
-  const TransactionId id{state.options.nameSpace, state.journal->uuid(), state.journal->epoch(),
-                         state.nextSequence++};
-  transaction->context.transactionId = id.toString();
-  state.live.emplace(transaction->context.transactionId, transaction);
-  TransactionPtr& newest = placeOfNewest(state, *transaction);
-  if (newest) {
-    transaction->predecessor = newest;
-    newest->successor = transaction;
-  }
-  newest = transaction;
-  ++state.counters.totalTransactions;
-}
-
-// The transaction runs to its end by itself. This tells it when nobody waits for the answer any more.
-class CallerMark {
- public:
-  CallerMark(TransactionPtr transaction, ChildTask<TransactionOutcome>& run)
-      : transaction_(std::move(transaction)), run_(run) {}
-  CallerMark(const CallerMark&) = delete;
-  CallerMark& operator=(const CallerMark&) = delete;
-  ~CallerMark() {
-    transaction_->callerLeft = true;
-    transaction_->progress.resumeAll();
-    run_.detach();
-  }
-
- private:
-  TransactionPtr transaction_;
-  ChildTask<TransactionOutcome>& run_;
-};
-
-inline asio::awaitable<TransactionOutcome> transact(PreserverStatePtr state, TransactionPtr transaction) {
-  enqueue(*state, transaction);
-  std::optional<ChildTask<TransactionOutcome>> run;
-  try {
-    run.emplace(state->environment, TransactionRun::run(state, transaction));
-  } catch (...) {  // without memory
-    const EndOfTransaction end(state, transaction);
-    throw;
-  }
-  const CallerMark mark(transaction, *run);
-  co_return co_await run->join();
+[[nodiscard]] inline ContextSnapshot snapshotOf(const Transaction& transaction, nlohmann::json data,
+                                                TransactionOutcome outcome) {
+  ContextSnapshot snapshot;
+  snapshot.contextId = transaction.context.contextId;
+  snapshot.transactionId = transaction.context.transactionId;
+  snapshot.version = outcome.version;
+  snapshot.data = std::move(data);
+  snapshot.participants = std::move(outcome.participants);
+  snapshot.pending = std::move(outcome.pending);
+  snapshot.checksum = transaction.context.payloadHash;
+  return snapshot;
 }
 
 inline asio::awaitable<ContextSnapshot> preserveIn(PreserverStatePtr state, std::string contextId,
                                                    nlohmann::json data, NameList names,
                                                    PreserveOptions options) {
-  requireContextId(contextId);
-  const auto transaction = std::make_shared<Transaction>(state->environment);
-  transaction->options = options;
-  transaction->participants = findParticipants(*state, names);
-  StoredContext& stored = transaction->context;
-  stored.contextId = contextId;
-  stored.payload = Codec<nlohmann::json>::encodeText(data);
-  stored.payloadHash = hash64(asBytes(stored.payload));
-  if (const std::size_t maximum = state->options.maxContextBytes; stored.payload.size() > maximum) {
-    nlohmann::json details{{"size", stored.payload.size()}, {"maximum", maximum}};
-    throw Error(
-        PreserveErrc::context_too_large,
-        fmt::format("the context has {} bytes as JSON; allowed is up to {}", stored.payload.size(), maximum),
-        std::move(details));
+  const TransactionPtr transaction =
+      makeTransaction(*state, beginCall(*state, options.until), contextId, data, names);
+  transaction->expectedVersion = options.expectedVersion;
+  TransactionGroup group(1, transaction);
+  TransactionRun::Outcomes outcomes = co_await transact(state, std::move(group));
+  co_return snapshotOf(*transaction, std::move(data), std::move(outcomes.front()));
+}
+
+inline asio::awaitable<std::vector<ContextSnapshot>> preserveManyIn(PreserverStatePtr state,
+                                                                    std::vector<ContextChange> changes,
+                                                                    PreserveUntil until) {
+  checkChanges(*state, changes);
+  std::vector<ContextSnapshot> snapshots;
+  if (changes.empty()) co_return snapshots;
+  const std::shared_ptr<TransactionCall> call = beginCall(*state, until);
+  TransactionGroup group;
+  for (const ContextChange& change : changes) {
+    group.push_back(makeTransaction(*state, call, change.contextId(), change.data(), change.participants()));
+    group.back()->expectedVersion = change.expectedVersion();
   }
-  TransactionOutcome outcome = co_await transact(state, transaction);
-  ContextSnapshot snapshot;
-  snapshot.contextId = std::move(contextId);
-  snapshot.transactionId = stored.transactionId;
-  snapshot.version = outcome.version;
-  snapshot.data = std::move(data);
-  snapshot.participants = std::move(outcome.participants);
-  snapshot.pending = std::move(outcome.pending);
-  snapshot.checksum = stored.payloadHash;
-  co_return snapshot;
+  if (const std::size_t maximum = state->options.maxQueuedBytes; bytesOf(group) > maximum) {
+    nlohmann::json details{{"size", bytesOf(group)}, {"maximum", maximum}};
+    throw Error(PreserveErrc::context_too_large,
+                fmt::format("the contexts of one call have {} bytes as JSON; allowed is up to {}",
+                            bytesOf(group), maximum),
+                std::move(details));
+  }
+  TransactionRun::Outcomes outcomes = co_await transact(state, group);
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    snapshots.push_back(snapshotOf(*group[i], std::move(changes[i]).data(), std::move(outcomes[i])));
+  }
+  co_return snapshots;
 }
 
 inline asio::awaitable<bool> forgetIn(PreserverStatePtr state, std::string contextId,
                                       PreserveOptions options) {
   requireContextId(contextId);
-  const auto transaction = std::make_shared<Transaction>(state->environment);
-  transaction->options = options;
+  const auto transaction = std::make_shared<Transaction>(beginCall(*state, options.until));
+  transaction->expectedVersion = options.expectedVersion;
   transaction->context.contextId = std::move(contextId);
   transaction->context.forgets = true;
   transaction->context.payloadHash = hash64({});
-  const TransactionOutcome outcome = co_await transact(state, transaction);
-  co_return outcome.version > 0;
+  TransactionGroup group(1, transaction);
+  const TransactionRun::Outcomes outcomes = co_await transact(state, std::move(group));
+  co_return outcomes.front().version > 0;
 }
 
 [[nodiscard]] inline ContextSnapshot toSnapshot(const StoredContext& stored) {
@@ -211,12 +137,16 @@ inline asio::awaitable<std::optional<ContextSnapshot>> restoreIn(PreserverStateP
 }
 
 inline asio::awaitable<RecoveryReport> recoverIn(PreserverStatePtr state) {
+  std::size_t contexts = 0;
   {
     const std::lock_guard lock(state->mutex);
     requireAccepting(*state);
+    contexts = state->history.contexts();
   }
   retryRefused(*state);
-  co_return co_await recoverOnce(state);
+  RecoveryReport report = co_await recoverOnce(state);
+  co_await compareCopies(state, contexts, report);
+  co_return report;
 }
 
 }  // namespace detail
@@ -241,7 +171,8 @@ inline AtomicContextPreserver::~AtomicContextPreserver() {
     for (const auto& [id, transaction] : state_->live) live.push_back(transaction);
   }
   state_->wake.resumeAll();
-  for (const detail::TransactionPtr& transaction : live) transaction->progress.resumeAll();
+  for (const detail::TransactionPtr& transaction : live) transaction->call->progress.resumeAll();
+  detail::admitWaiting(*state_);
 }
 
 inline asio::awaitable<void> AtomicContextPreserver::addParticipant(
@@ -267,11 +198,34 @@ inline asio::awaitable<std::optional<ContextSnapshot>> AtomicContextPreserver::r
 inline asio::awaitable<bool> AtomicContextPreserver::forget(std::string contextId, PreserveOptions options) {
   return detail::forgetIn(state_, std::move(contextId), options);
 }
+inline asio::awaitable<std::vector<ContextSnapshot>> AtomicContextPreserver::preserveMany(
+    std::vector<ContextChange> changes, PreserveUntil until) {
+  return detail::preserveManyIn(state_, std::move(changes), until);
+}
 inline asio::awaitable<RecoveryReport> AtomicContextPreserver::recover() { return detail::recoverIn(state_); }
+inline asio::awaitable<RecoveryReport> AtomicContextPreserver::adopt(std::string coordinatorId) {
+  return detail::adoptIn(state_, std::move(coordinatorId));
+}
 
 inline std::vector<HistoryEntry> AtomicContextPreserver::history(const std::string& contextId) const {
   const std::lock_guard lock(state_->mutex);
   return state_->history.of(contextId);
+}
+
+inline void AtomicContextPreserver::exportHistory(const std::function<void(std::string_view)>& line) const {
+  std::vector<HistoryEntry> entries;
+  {
+    const std::lock_guard lock(state_->mutex);
+    entries = state_->history.all();
+  }
+  for (const HistoryEntry& entry : entries) line(entry.toJson().dump());
+}
+
+inline std::vector<OrphanedContext> AtomicContextPreserver::listOrphans() const {
+  const std::lock_guard lock(state_->mutex);
+  std::vector<OrphanedContext> list;
+  for (const auto& [context, orphan] : state_->orphans) list.push_back(orphan);
+  return list;
 }
 
 inline std::vector<InDoubtTransaction> AtomicContextPreserver::listInDoubt() const {
@@ -291,9 +245,11 @@ inline PreserverMetrics AtomicContextPreserver::getMetrics() const {
   std::set<std::string> contexts;
   for (const InDoubtTransaction& transaction : inDoubt) contexts.insert(transaction.contextId);
   const std::lock_guard lock(state_->mutex);
+  for (const auto& [context, orphan] : state_->orphans) contexts.insert(context);
   PreserverMetrics metrics = state_->counters;
-  metrics.avgLatencyMs = toMilliseconds(state_->latency.mean());
-  metrics.p99LatencyMs = toMilliseconds(state_->latency.percentile(99));
+  state_->times.writeTo(metrics);
+  metrics.waitingCalls = state_->waiting.size();
+  metrics.queuedBytes = state_->liveBytes;
   metrics.inDoubt = inDoubt.size();
   metrics.orphanedContexts = contexts.size();
   return metrics;
@@ -313,6 +269,11 @@ inline HealthReport AtomicContextPreserver::healthCheck() const {
   reportAny(Reason::undecided, "intents_left", "intents without a decision could not be aborted yet");
   reportAny(Reason::foreign, "foreign_intents", "intents belong to another coordinator");
   const std::lock_guard lock(state_->mutex);
+  if (const std::size_t count = state_->orphans.size(); count > 0) {
+    report.report("orphaned_contexts",
+                  fmt::format("{} contexts are not held any more by a participant that held them", count),
+                  static_cast<double>(count), 0);
+  }
   if (state_->lateDecisions > 0) {
     report.report("log_stalled",
                   fmt::format("{} decisions wait for a transaction log that does not answer in time",
