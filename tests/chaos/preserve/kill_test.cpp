@@ -156,7 +156,8 @@ TEST_CASE("whenever a process is killed each context is in database and director
   for (std::uint64_t life = 1; life <= lives; ++life) {
     INFO("life " << life);
     {
-      ChildProcess child(worker, {"LUKHAS_CHAOS_FOLDER=" + folder, "LUKHAS_CHAOS_LIFE=" + std::to_string(life)});
+      const std::string lifeSetting = fmt::format("LUKHAS_CHAOS_LIFE={}", life);
+      ChildProcess child(worker, {"LUKHAS_CHAOS_FOLDER=" + folder, lifeSetting});
       // Some are killed while they start, most while they work.
       if (chance.below(4) != 0) REQUIRE(child.readUntil("started\n"));
       ::usleep(static_cast<useconds_t>(chance.below(120'000)));
