@@ -15,7 +15,8 @@ namespace lukhas::test {
 using PreserverTask = std::function<asio::awaitable<void>(AtomicContextPreserver&)>;
 
 struct PreserverWorld {
-  explicit PreserverWorld(AtomicContextPreserverOptions given = {}) : options(std::move(given)) {
+  explicit PreserverWorld(AtomicContextPreserverOptions given = {}, std::uint64_t seed = 1)
+      : world{{.seed = seed}}, options(std::move(given)) {
     options.journalDirectory = "journal";
     options.disk = world.disk();
     preserver = std::make_unique<AtomicContextPreserver>(world.environment(), options);

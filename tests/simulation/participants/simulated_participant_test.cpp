@@ -5,7 +5,7 @@
 
 #include "lukhas/async/child_task.hpp"
 #include "lukhas/sim/simulation.hpp"
-#include "support/participant_conformance.hpp"
+#include "support/conformance.hpp"
 
 using namespace lukhas;
 using namespace lukhas::test;
@@ -21,7 +21,7 @@ struct Outcome {
 };
 
 asio::awaitable<void> note(asio::awaitable<void> call, Outcome& outcome) {
-  outcome.code = co_await ParticipantUnderTest::codeOf(std::move(call));
+  outcome.code = co_await codeOf(std::move(call));
   outcome.returned = true;
 }
 
@@ -38,14 +38,11 @@ StoredContext first() { return storedContext("a", 1, transactionIdOf(1)); }
 }  // namespace
 
 TEST_CASE("the simulated participant keeps the contract with every seed", "[participants]") {
-  for (const ContractClause& clause : participantContract()) {
-    DYNAMIC_SECTION(clause.rule) {
-      for (std::uint64_t seed = 1; seed <= 10; ++seed) {
-        INFO("seed " << seed);
-        Simulation world{{.seed = seed}};
-        checkClause(world, clause, [&world] { return world.participant("db"); });
-      }
-    }
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    INFO("seed " << seed);
+    Simulation world{{.seed = seed}};
+    requireConformance(
+        conformanceIn(world, [&world](const std::string& storage) { return world.participant(storage); }));
   }
 }
 

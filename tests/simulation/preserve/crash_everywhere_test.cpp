@@ -1,119 +1,90 @@
-#include <memory>
+#include <cstdint>
 #include <string>
+#include <vector>
 
-#include "lukhas/preserve/atomic_context_preserver.hpp"
-#include "lukhas/sim/simulation.hpp"
 #include "support/catch.hpp"
+#include "support/crash_scenario.hpp"
 #include "support/deep.hpp"
-#include "support/preserve_ledger.hpp"
 
-using namespace std::chrono_literals;
-using lukhas::AtomicContextPreserver;
 using lukhas::PreserveUntil;
-using nlohmann::json;
+using lukhas::test::crashIn;
+using lukhas::test::CrashRun;
+using lukhas::test::CrashScenario;
+using Change = lukhas::test::CrashScenario::Change;
 
 namespace {
 
-// Participants and ledger outlive the lives of the coordinator.
-struct Lives {
-  explicit Lives(std::uint64_t seed) : world{{.seed = seed}} {}
+// A sanitizer makes each run slow: then only some of the points are tried.
+std::uint64_t stride() { return 10 / test::runs(10, 10); }
 
-  std::unique_ptr<AtomicContextPreserver> begin() {
-    return std::make_unique<AtomicContextPreserver>(
-        world.environment(),
-        lukhas::AtomicContextPreserverOptions{
-            .journalDirectory = "journal", .disk = world.disk(), .journalSegmentBytes = 4096});
-  }
-  static asio::awaitable<void> start(lukhas::Simulation& world, AtomicContextPreserver& preserver) {
-    for (const char* name : {"a", "b", "c"}) co_await preserver.addParticipant(world.participant(name));
-    co_await preserver.start();
-  }
-
-  // Changes two contexts, one after the other; every kind of transaction is among them.
-  static asio::awaitable<void> work(lukhas::Simulation& world, AtomicContextPreserver& preserver,
-                                    test::PreserveLedger& ledger, bool& finished,
-                                    lukhas::PreserveOptions options = {}) {
-    co_await start(world, preserver);
-    for (int turn = 1; turn <= 2; ++turn) {
-      const json first{{"turn", turn}};
-      (void)co_await ledger.change(preserver, "one", first, options);
-      const json second{{"turn", -turn}};
-      (void)co_await ledger.change(preserver, "two", second, options);
+// Every change with 1, 2 and 3 participants, of which the last is a directory or not.
+std::vector<CrashScenario> scenarios(std::vector<Change> changes, std::vector<PreserveUntil> untils) {
+  std::vector<CrashScenario> all;
+  for (const unsigned participants : {1U, 2U, 3U}) {
+    for (const bool hasDirectory : {false, true}) {
+      for (const Change change : changes) {
+        if (change == Change::refused && hasDirectory && participants == 1) continue;  // nobody to refuse
+        for (const PreserveUntil until : untils) {
+          CrashScenario scenario;
+          scenario.shape.seed = 7 + all.size();
+          scenario.shape.participants = participants;
+          scenario.shape.hasDirectory = hasDirectory;
+          scenario.change = change;
+          scenario.until = until;
+          all.push_back(scenario);
+        }
+      }
     }
-    (void)co_await ledger.change(preserver, "two", std::nullopt, options);
-    finished = true;
   }
+  return all;
+}
 
-  static asio::awaitable<void> read(AtomicContextPreserver& preserver, test::PreserveLedger& ledger) {
-    const bool first = co_await ledger.read(preserver, "one");
-    const bool second = co_await ledger.read(preserver, "two");
-    CHECK(first);
-    CHECK(second);
-  }
-
-  // A last life, in which nothing goes wrong: afterwards everything must be settled.
-  void checkSettled() {
-    const std::unique_ptr<AtomicContextPreserver> last = begin();
-    world.spawn(start(world, *last));
-    world.runFor(2min);
-    ledger.checkAllOrNothing(world);
-    CHECK(last->listInDoubt().empty());
-    CHECK(last->getMetrics().orphanedContexts == 0);
-    CHECK(last->healthCheck().healthy);
-    world.spawn(read(*last, ledger));
-    world.runFor(10s);
-    world.crash();
-  }
-
-  lukhas::Simulation world;
-  test::PreserveLedger ledger{{"a", "b", "c"}};
-};
+std::vector<Change> everyChange() {
+  return {Change::create, Change::replace, Change::forget, Change::refused};
+}
 
 }  // namespace
 
 TEST_CASE("a crash of the coordinator at any step leaves every context in all participants or in none",
           "[preserve]") {
-  for (const PreserveUntil until : {PreserveUntil::applied, PreserveUntil::decided}) {
-    bool finished = false;
-    std::uint64_t step = 1;
-    for (; !finished; ++step) {
-      INFO("crash after step " << step << (until == PreserveUntil::decided ? ", decided" : ", applied"));
-      Lives lives(7);
-      {
-        const std::unique_ptr<AtomicContextPreserver> preserver = lives.begin();
-        lives.world.spawn(Lives::work(lives.world, *preserver, lives.ledger, finished, {.until = until}));
-        lives.world.runSteps(step);
-        lives.world.crash();
+  for (const CrashScenario& scenario :
+       scenarios(everyChange(), {PreserveUntil::applied, PreserveUntil::decided})) {
+    CrashRun run;
+    std::uint64_t step = 0;
+    for (; !run.changeEnded; step += stride()) {
+      run = crashIn(scenario, step);
+      if (!run.violations.empty()) {
+        FAIL_CHECK(scenario.describe() << ", crash after step " << step << ": " << run.violations);
       }
-      lives.checkSettled();
     }
-    CHECK(step > 100);
+    CHECK(step > 60);
   }
 }
 
 TEST_CASE("a second crash at any step of the recovery changes nothing of it", "[preserve]") {
-  const std::uint64_t stride = 700 / test::runs(100, 700);
-  bool finished = false;
-  for (std::uint64_t step = 1; !finished; step += stride) {
-    bool recovered = false;
-    for (std::uint64_t again = 1; !recovered; again += stride) {
-      INFO("crashes after step " << step << " and step " << again << " of the next life");
-      Lives lives(step);
-      {
-        const std::unique_ptr<AtomicContextPreserver> preserver = lives.begin();
-        lives.world.spawn(Lives::work(lives.world, *preserver, lives.ledger, finished));
-        lives.world.runSteps(step);
-        lives.world.crash();
+  std::vector<CrashScenario> all = scenarios(everyChange(), {PreserveUntil::applied, PreserveUntil::decided});
+  if (!test::deep()) {  // every pair of points of one of them; the others take an hour
+    std::erase_if(all, [](const CrashScenario& scenario) {
+      return scenario.change != Change::replace || scenario.until != PreserveUntil::applied ||
+             scenario.shape.participants != 2 || scenario.shape.hasDirectory;
+    });
+  }
+  std::uint64_t points = 0;
+  for (const CrashScenario& scenario : all) {
+    bool changeEnded = false;
+    for (std::uint64_t step = 0; !changeEnded; step += stride()) {
+      bool recoveryEnded = false;
+      for (std::uint64_t again = 0; !recoveryEnded; again += stride()) {
+        const CrashRun run = crashIn(scenario, step, again);
+        changeEnded = run.changeEnded;
+        recoveryEnded = run.recoveryEnded;
+        ++points;
+        if (!run.violations.empty()) {
+          FAIL_CHECK(scenario.describe() << ", crashes after step " << step << " and step " << again
+                                         << " of the next life: " << run.violations);
+        }
       }
-      {
-        const std::unique_ptr<AtomicContextPreserver> preserver = lives.begin();
-        lives.world.spawn(Lives::start(lives.world, *preserver));
-        const lukhas::Duration before = lives.world.elapsed();
-        lives.world.runSteps(again);
-        recovered = lives.world.elapsed() - before > 1s;
-        lives.world.crash();
-      }
-      lives.checkSettled();
     }
   }
+  CHECK(points > 10'000 / (stride() * stride()));
 }

@@ -125,6 +125,8 @@ TEST_CASE("whatever participants and coordinator suffer a context is in all of t
     world.spawn(start(world, last));
     world.runFor(3min);
     ledger.checkAllOrNothing(world);
+    ledger.checkHistory(last);
+    CHECK(ledger.violations() == "");
     CHECK(last.listInDoubt().empty());
     CHECK(last.healthCheck().healthy);
     acknowledged += ledger.acknowledged();
@@ -178,6 +180,8 @@ TEST_CASE("two coordinators that share participants never touch each other's tra
     world.runFor(2min);
     first.checkAllOrNothing(world);
     second.checkAllOrNothing(world);
+    CHECK(first.violations() == "");
+    CHECK(second.violations() == "");
     world.crash();
   }
 }
@@ -200,6 +204,7 @@ TEST_CASE("a disk that fails to sync makes the outcome unknown until the next st
     world.spawn(start(world, last));
     world.runFor(2min);
     ledger.checkAllOrNothing(world);
+    CHECK(ledger.violations() == "");
     world.crash();
   }
 }

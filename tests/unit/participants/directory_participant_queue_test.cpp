@@ -6,7 +6,7 @@
 #include "lukhas/sim/simulation.hpp"
 #include "support/catch.hpp"
 #include "support/hanging_disk.hpp"
-#include "support/participant_conformance.hpp"
+#include "support/conformance.hpp"
 
 namespace directory_participant_queue_test {
 

@@ -8,7 +8,7 @@
 
 #include <asio/io_context.hpp>
 
-#include "support/participant_conformance.hpp"
+#include "support/conformance.hpp"
 #include "support/participant_directory.hpp"
 
 using namespace lukhas;
@@ -65,31 +65,18 @@ void flip(const std::string& path, std::streamoff offset, std::ios::seekdir from
 }  // namespace
 
 TEST_CASE("the directory participant keeps the contract on the system's disk", "[participants]") {
-  for (const ContractClause& clause : participantContract()) {
-    DYNAMIC_SECTION(clause.rule) {
-      const ParticipantDirectory directory;
-      Simulation world{{.seed = 1}};
-      checkClause(world, clause,
-                  [&] { return DirectoryParticipant::open("files", directory / "not/there/yet"); });
-    }
-  }
+  const ParticipantDirectory directory;
+  Simulation world{{.seed = 1}};
+  requireConformance(conformanceIn(world, [&directory](const std::string& storage) {
+    return DirectoryParticipant::open("files", directory / ("not/there/" + storage));
+  }));
 }
 
 TEST_CASE("the directory participant keeps the contract on an io_context", "[participants]") {
   const ParticipantDirectory directory;
-  asio::io_context io;
-  const Environment environment{io.get_executor()};
-  const ContractClause clause{"overlapping", contract::overlapping};
-  bool finished = false;
-  {
-    ParticipantUnderTest tested(environment,
-                                [&] { return DirectoryParticipant::open("files", directory / "files"); });
-    asio::co_spawn(io, openAndCheck(tested, clause, finished), [](std::exception_ptr error) {
-      if (error) std::rethrow_exception(error);
-    });
-    io.run();
-  }
-  CHECK(finished);
+  requireConformance(testing::participantConformance([&directory](const std::string& storage) {
+    return DirectoryParticipant::open("files", directory / storage);
+  }));
 }
 
 TEST_CASE("a directory that another participant uses is locked", "[participants]") {

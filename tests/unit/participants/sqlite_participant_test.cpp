@@ -13,7 +13,7 @@
 #include <asio/io_context.hpp>
 #include <sqlite3.h>
 
-#include "support/participant_conformance.hpp"
+#include "support/conformance.hpp"
 #include "support/participant_directory.hpp"
 
 namespace sqlite_participant_test {
@@ -95,31 +95,18 @@ asio::awaitable<void> storeTwoVersions(Environment environment, ParticipantPtr p
 }  // namespace
 
 TEST_CASE("the SQLite participant keeps the contract on a real file", "[participants]") {
-  for (const ContractClause& clause : participantContract()) {
-    DYNAMIC_SECTION(clause.rule) {
-      const ParticipantDirectory directory;
-      Simulation world{{.seed = 1}};
-      checkClause(world, clause,
-                  [&] { return SqliteParticipant::open("sqlite", directory / "not/there/yet.db"); });
-    }
-  }
+  const ParticipantDirectory directory;
+  Simulation world{{.seed = 1}};
+  requireConformance(conformanceIn(world, [&directory](const std::string& storage) {
+    return SqliteParticipant::open("sqlite", directory / ("not/there/" + storage + ".db"));
+  }));
 }
 
 TEST_CASE("the SQLite participant keeps the contract on an io_context", "[participants]") {
   const ParticipantDirectory directory;
-  for (const ContractClause clause : {ContractClause{"overlapping", contract::overlapping},
-                                      ContractClause{"cancelled", contract::cancelled}}) {
-    asio::io_context io;
-    bool finished = false;
-    ParticipantUnderTest tested(Environment{io.get_executor()}, [&] {
-      return SqliteParticipant::open("sqlite", directory / (std::string(clause.rule) + ".db"));
-    });
-    asio::co_spawn(io, openAndCheck(tested, clause, finished), [](std::exception_ptr error) {
-      if (error) std::rethrow_exception(error);
-    });
-    io.run();
-    CHECK(finished);
-  }
+  requireConformance(testing::participantConformance([&directory](const std::string& storage) {
+    return SqliteParticipant::open("sqlite", directory / (storage + ".db"));
+  }));
 }
 
 TEST_CASE("a database that another process writes to for long is locked for open", "[participants]") {
@@ -151,8 +138,8 @@ TEST_CASE("a lock that another process takes later is an outage that passes", "[
   CHECK(refused.details.value("cause", "").find("locked") != std::string::npos);
   ContextCopies copies;
   CHECK_FALSE(outcomeOf(world, keep(copies, sqlite->read("a"))).code);
-  checkSame(copies.committed, first());
-  checkSame(copies.intent, second());
+  expectSame("committed state", copies.committed, first());
+  expectSame("intent", copies.intent, second());
   other.run("COMMIT");
   CHECK_FALSE(outcomeOf(world, sqlite->commit(TransactionRef(second()))).code);
 }

@@ -1,12 +1,9 @@
-// The contract of Participant as a list of clauses, each a coroutine that any participant has to pass.
+// The rules of Participant's contract, each a coroutine that any participant has to pass.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <limits>
-#include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,49 +12,47 @@
 
 #include "lukhas/async/child_task.hpp"
 #include "lukhas/core/bytes.hpp"
-#include "lukhas/preserve/participant.hpp"
-#include "lukhas/sim/simulation.hpp"
-#include "support/catch.hpp"
-#include "support/participant_under_test.hpp"
+#include "lukhas/core/quoted_text.hpp"
+#include "lukhas/testing/detail/participant_under_test.hpp"
 
-namespace lukhas::test {
+namespace lukhas::testing::detail {
 
-struct ContractClause {
-  const char* rule;
+// What it demands, and the check of it, which throws RuleBroken. It begins with an open participant on
+// storage that nobody has used.
+struct ParticipantRule {
+  const char* name;
   asio::awaitable<void> (*check)(ParticipantUnderTest&);
 };
 
-namespace contract {
+namespace rules {
 
 using Tested = ParticipantUnderTest;
-using Clause = asio::awaitable<void>;
+using Check = asio::awaitable<void>;
 
-inline Clause preparedIsInDoubt(Tested& tested) {
+inline Check preparedIsInDoubt(Tested& tested) {
   const StoredContext context = storedContext("a", 1, transactionIdOf(1));
   co_await tested->prepare(context);
   const std::vector<StoredContext> intents = co_await tested->inDoubt();
-  REQUIRE(intents.size() == 1);
-  CHECK(intents[0].transactionId == context.transactionId);
-  CHECK(intents[0].contextId == "a");
-  CHECK(intents[0].version == 1);
-  CHECK(intents[0].participants == context.participants);
-  CHECK(intents[0].payloadHash == context.payloadHash);
+  expect(intents.size() == 1, fmt::format("inDoubt() gives {} intents where there is one", intents.size()));
+  StoredContext intent = intents[0];
+  intent.payload = context.payload;  // which may be left out
+  expectSame("intent that inDoubt() gives", intent, context);
   ContextCopies copies = co_await tested->read("a");
-  CHECK_FALSE(copies.committed);
-  checkSame(copies.intent, context);
+  expect(!copies.committed, "what is only prepared is read as committed");
+  expectSame("intent", copies.intent, context);
 }
 
-inline Clause commitReplaces(Tested& tested) {
+inline Check commitReplaces(Tested& tested) {
   co_await tested.store(storedContext("a", 1, transactionIdOf(1)));
   const StoredContext second = storedContext("a", 2, transactionIdOf(2));
   co_await tested.store(second);
   co_await tested.expectCommitted(second);
   co_await tested.expectIntents(0);
   ContextCopies copies = co_await tested->read("a");
-  CHECK_FALSE(copies.intent);
+  expect(!copies.intent, "the intent is still there after its commit");
 }
 
-inline Clause commitTwice(Tested& tested) {
+inline Check commitTwice(Tested& tested) {
   const StoredContext first = storedContext("a", 1, transactionIdOf(1));
   const StoredContext second = storedContext("a", 2, transactionIdOf(2));
   co_await tested.store(first);
@@ -68,7 +63,7 @@ inline Clause commitTwice(Tested& tested) {
   co_await tested.expectCommitted(second);
 }
 
-inline Clause commitOfUnknown(Tested& tested) {
+inline Check commitOfUnknown(Tested& tested) {
   const StoredContext first = storedContext("a", 1, transactionIdOf(1));
   co_await tested.expectCommit(TransactionRef(first), PreserveErrc::unknown_transaction);
   co_await tested.store(first);
@@ -81,7 +76,7 @@ inline Clause commitOfUnknown(Tested& tested) {
   co_await tested.expectCommitted(first);
 }
 
-inline Clause abortRemoves(Tested& tested) {
+inline Check abortRemoves(Tested& tested) {
   const StoredContext first = storedContext("a", 1, transactionIdOf(1));
   const StoredContext second = storedContext("a", 2, transactionIdOf(2));
   co_await tested.store(first);
@@ -94,7 +89,7 @@ inline Clause abortRemoves(Tested& tested) {
   co_await tested.store(storedContext("a", 2, transactionIdOf(3)));
 }
 
-inline Clause abortOfUnknown(Tested& tested) {
+inline Check abortOfUnknown(Tested& tested) {
   const StoredContext held = storedContext("a", 1, transactionIdOf(1));
   co_await tested->prepare(held);
   co_await tested->abort(TransactionRef(storedContext("b", 1, transactionIdOf(2))));
@@ -102,7 +97,7 @@ inline Clause abortOfUnknown(Tested& tested) {
   co_await tested.expectIntent(held);
 }
 
-inline Clause latePrepare(Tested& tested) {
+inline Check latePrepare(Tested& tested) {
   const StoredContext before = storedContext("a", 1, transactionIdOf(1));
   const StoredContext never = storedContext("b", 1, transactionIdOf(2));
   co_await tested->prepare(before);
@@ -117,7 +112,7 @@ inline Clause latePrepare(Tested& tested) {
   co_await tested.expectNothing("a");
 }
 
-inline Clause lateForeignPrepare(Tested& tested) {
+inline Check lateForeignPrepare(Tested& tested) {
   const StoredContext foreign = storedContext("a", 1, "of another program");
   co_await tested->prepare(foreign);
   co_await tested->abort(TransactionRef(foreign));
@@ -125,7 +120,7 @@ inline Clause lateForeignPrepare(Tested& tested) {
   co_await tested.store(storedContext("a", 1, "of another program too"));
 }
 
-inline Clause newEpoch(Tested& tested) {
+inline Check newEpoch(Tested& tested) {
   const StoredContext old = storedContext("a", 1, transactionIdOf(7, 1));
   co_await tested->prepare(old);
   co_await tested.store(storedContext("b", 1, transactionIdOf(1, 2)));
@@ -139,7 +134,7 @@ inline Clause newEpoch(Tested& tested) {
   co_await tested.expectCommitted(old);
 }
 
-inline Clause anotherIntent(Tested& tested) {
+inline Check anotherIntent(Tested& tested) {
   const StoredContext held = storedContext("a", 1, transactionIdOf(1));
   co_await tested->prepare(held);
   co_await tested.expectPrepare(storedContext("a", 1, transactionIdOf(2)), PreserveErrc::conflict);
@@ -148,7 +143,7 @@ inline Clause anotherIntent(Tested& tested) {
   co_await tested.expectIntents(1);
 }
 
-inline Clause staleVersion(Tested& tested) {
+inline Check staleVersion(Tested& tested) {
   const StoredContext committed = storedContext("a", 5, transactionIdOf(1));
   co_await tested.store(committed);
   co_await tested.expectPrepare(storedContext("a", 5, transactionIdOf(2)), PreserveErrc::conflict);
@@ -158,7 +153,7 @@ inline Clause staleVersion(Tested& tested) {
   co_await tested.expectCommitted(committed);
 }
 
-inline Clause prepareTwice(Tested& tested) {
+inline Check prepareTwice(Tested& tested) {
   const StoredContext context = storedContext("a", 1, transactionIdOf(1));
   co_await tested->prepare(context);
   co_await tested->prepare(context);
@@ -169,7 +164,7 @@ inline Clause prepareTwice(Tested& tested) {
   co_await tested.expectIntent(context);
 }
 
-inline Clause forgetting(Tested& tested) {
+inline Check forgetting(Tested& tested) {
   const StoredContext first = storedContext("a", 1, transactionIdOf(1));
   const StoredContext forget = forgettingContext("a", 2, transactionIdOf(2));
   co_await tested.store(first);
@@ -182,7 +177,7 @@ inline Clause forgetting(Tested& tested) {
   co_await tested.expectIntents(0);
 }
 
-inline Clause forgettingUnknown(Tested& tested) {
+inline Check forgettingUnknown(Tested& tested) {
   const StoredContext held = storedContext("a", 3, transactionIdOf(1));
   co_await tested.store(held);
   co_await tested.expectCommit(TransactionRef(forgettingContext("a", 4, transactionIdOf(2))),
@@ -191,7 +186,7 @@ inline Clause forgettingUnknown(Tested& tested) {
   co_await tested.expectCommitted(held);
 }
 
-inline Clause afterForgetting(Tested& tested) {
+inline Check afterForgetting(Tested& tested) {
   co_await tested.store(storedContext("a", 1, transactionIdOf(1)));
   co_await tested.store(forgettingContext("a", 2, transactionIdOf(2)));
   const StoredContext again = storedContext("a", 1, transactionIdOf(3));
@@ -199,7 +194,7 @@ inline Clause afterForgetting(Tested& tested) {
   co_await tested.expectCommitted(again);
 }
 
-inline Clause restarts(Tested& tested) {
+inline Check restarts(Tested& tested) {
   const StoredContext first = storedContext("a", 1, transactionIdOf(1));
   const StoredContext second = storedContext("a", 2, transactionIdOf(2));
   const StoredContext forget = forgettingContext("b", 2, transactionIdOf(4));
@@ -220,7 +215,7 @@ inline Clause restarts(Tested& tested) {
   co_await tested->commit(TransactionRef(second));
 }
 
-inline Clause anyBytes(Tested& tested) {
+inline Check anyBytes(Tested& tested) {
   const std::vector<std::string> ids{"a",
                                      "A",
                                      ".",
@@ -249,7 +244,7 @@ inline Clause anyBytes(Tested& tested) {
   }
 }
 
-inline Clause anyPayload(Tested& tested) {
+inline Check anyPayload(Tested& tested) {
   StoredContext context = storedContext("a", 1, transactionIdOf(1));
   for (const std::size_t size : {0U, 1U, 4095U, 4096U, 1U << 20U}) {
     context.payload.assign(size, '\0');
@@ -274,7 +269,7 @@ inline Clause anyPayload(Tested& tested) {
   co_await tested.expectCommitted(context);
 }
 
-inline Clause overlapping(Tested& tested) {
+inline Check overlapping(Tested& tested) {
   constexpr std::uint64_t count = 20;
   std::vector<ChildTask<std::error_code>> votes;
   for (std::uint64_t i = 0; i < count; ++i) {  // two transactions for each context
@@ -282,16 +277,20 @@ inline Clause overlapping(Tested& tested) {
     votes.emplace_back(tested.environment, tested.prepareCode(storedContext(id, 1, transactionIdOf(i))));
   }
   for (std::uint64_t i = 0; i < count; i += 2) {
+    const std::string id = fmt::format("context {}", i / 2);
     const std::error_code first = co_await votes[i].join();
     const std::error_code second = co_await votes[i + 1].join();
-    CHECK(((!first && second == PreserveErrc::conflict) || (!second && first == PreserveErrc::conflict)));
+    const bool oneWins = (!first && second == PreserveErrc::conflict) ||
+                         (!second && first == PreserveErrc::conflict);
+    expect(oneWins, fmt::format("two prepares of context {} at once: '{}' and '{}'", quotedText(id),
+                                first.message(), second.message()));
   }
   co_await tested.expectIntents(count / 2);
   const std::vector<StoredContext> intents = co_await tested->inDoubt();
   std::vector<ChildTask<void>> ends;
   for (const StoredContext& intent : intents) {
-    ends.emplace_back(tested.environment, tested->commit(TransactionRef(intent)));
-    ends.emplace_back(tested.environment, tested->commit(TransactionRef(intent)));
+    ends.emplace_back(tested.environment, tested.committing(TransactionRef(intent)));
+    ends.emplace_back(tested.environment, tested.committing(TransactionRef(intent)));
   }
   for (ChildTask<void>& end : ends) co_await end.join();
   co_await tested.expectIntents(0);
@@ -299,11 +298,11 @@ inline Clause overlapping(Tested& tested) {
     co_await tested.expectCommitted(storedContext(intent.contextId, 1, intent.transactionId));
 }
 
-inline Clause cancelled(Tested& tested) {
+inline Check cancelled(Tested& tested) {
   for (std::uint64_t i = 1; i <= 20; ++i) {
     const StoredContext context = storedContext("a", i, transactionIdOf(i));
     {
-      ChildTask<void> leaving(tested.environment, tested->prepare(context));
+      ChildTask<void> leaving(tested.environment, tested.preparing(context));
       (void)co_await leaving.joinUntil(tested.environment.after(std::chrono::microseconds(50) * i));
     }
     co_await tested->abort(TransactionRef(context));
@@ -313,7 +312,7 @@ inline Clause cancelled(Tested& tested) {
   co_await tested.store(storedContext("a", 1, transactionIdOf(100)));
 }
 
-inline Clause openTwice(Tested& tested) {
+inline Check openTwice(Tested& tested) {
   const StoredContext context = storedContext("a", 1, transactionIdOf(1));
   co_await tested->prepare(context);
   co_await tested->open(tested.environment);
@@ -325,51 +324,68 @@ inline Clause openTwice(Tested& tested) {
   co_await tested.expectCommitted(context);
 }
 
-}  // namespace contract
 
-[[nodiscard]] inline std::vector<ContractClause> participantContract() {
+inline Check cancelledCommit(Tested& tested) {
+  for (std::uint64_t i = 1; i <= 20; ++i) {
+    const StoredContext context = storedContext("a", i, transactionIdOf(i));
+    co_await tested->prepare(context);
+    const TransactionRef decided(context);
+    {
+      ChildTask<void> leaving(tested.environment, tested.committing(decided));
+      (void)co_await leaving.joinUntil(tested.environment.after(std::chrono::microseconds(50) * i));
+    }
+    co_await tested->commit(decided);
+    co_await tested.expectCommitted(context);
+    co_await tested.expectIntents(0);
+  }
+}
+
+inline Check endOfProgram(Tested& tested) {
+  const StoredContext first = storedContext("a", 1, transactionIdOf(1));
+  const StoredContext second = storedContext("a", 2, transactionIdOf(2));
+  co_await tested.store(first);
+  co_await tested->prepare(second);
+  co_await tested->abort(TransactionRef(storedContext("b", 1, transactionIdOf(3))));
+  co_await tested.restartWithoutClose();
+  co_await tested.expectCommitted(first);
+  co_await tested.expectIntent(second);
+  co_await tested.expectPrepare(storedContext("b", 1, transactionIdOf(3)), PreserveErrc::refused);
+  co_await tested->commit(TransactionRef(second));
+  co_await tested.restartWithoutClose();
+  co_await tested.expectCommitted(second);
+  co_await tested.expectIntents(0);
+}
+
+}  // namespace rules
+
+[[nodiscard]] inline std::vector<ParticipantRule> participantRules() {
+  using namespace rules;
   return {
-      {"what is prepared is in doubt and not committed", contract::preparedIsInDoubt},
-      {"a commit replaces the committed state and removes the intent", contract::commitReplaces},
-      {"a commit that is repeated succeeds and changes nothing", contract::commitTwice},
-      {"a commit of what was never prepared is refused", contract::commitOfUnknown},
-      {"an abort removes the intent and nothing else", contract::abortRemoves},
-      {"an abort of what is not known is no error and harms no other intent", contract::abortOfUnknown},
-      {"a prepare that comes after its abort is refused", contract::latePrepare},
+      {"what is prepared is in doubt and not committed", preparedIsInDoubt},
+      {"a commit replaces the committed state and removes the intent", commitReplaces},
+      {"a commit that is repeated succeeds and changes nothing", commitTwice},
+      {"a commit of what was never prepared is refused", commitOfUnknown},
+      {"an abort removes the intent and nothing else", abortRemoves},
+      {"an abort of what is not known is no error and harms no other intent", abortOfUnknown},
+      {"a prepare that comes after its abort is refused", latePrepare},
       {"a prepare that comes after its abort is refused whatever its id looks like",
-       contract::lateForeignPrepare},
-      {"a prepare of an earlier life of its coordinator is refused", contract::newEpoch},
-      {"another transaction's intent is a conflict", contract::anotherIntent},
-      {"a version that is not newer is a conflict", contract::staleVersion},
-      {"a prepare that is repeated is a yes", contract::prepareTwice},
-      {"a commit that forgets removes the context", contract::forgetting},
-      {"a commit that forgets is unknown while an older version is there", contract::forgettingUnknown},
-      {"a forgotten context begins again", contract::afterForgetting},
-      {"what is prepared or committed survives a restart", contract::restarts},
-      {"context ids of any bytes are kept apart", contract::anyBytes},
-      {"payloads and facts of any size come back unchanged", contract::anyPayload},
-      {"of overlapping prepares for one context exactly one wins", contract::overlapping},
-      {"a cancelled prepare is undone by its abort", contract::cancelled},
-      {"opening and closing again changes nothing", contract::openTwice},
+       lateForeignPrepare},
+      {"a prepare of an earlier life of its coordinator is refused", newEpoch},
+      {"another transaction's intent is a conflict", anotherIntent},
+      {"a version that is not newer is a conflict", staleVersion},
+      {"a prepare that is repeated is a yes", prepareTwice},
+      {"a commit that forgets removes the context", forgetting},
+      {"a commit that forgets is unknown while an older version is there", forgettingUnknown},
+      {"a forgotten context begins again", afterForgetting},
+      {"what is prepared or committed survives a restart", restarts},
+      {"context ids of any bytes are kept apart", anyBytes},
+      {"payloads and facts of any size come back unchanged", anyPayload},
+      {"of overlapping prepares for one context exactly one wins", overlapping},
+      {"a cancelled prepare is undone by its abort", cancelled},
+      {"a cancelled commit is finished by the next one", cancelledCommit},
+      {"what was answered survives an end of the program without close", endOfProgram},
+      {"opening and closing again changes nothing", openTwice},
   };
 }
 
-[[nodiscard]] inline asio::awaitable<void> openAndCheck(ParticipantUnderTest& tested, ContractClause clause,
-                                                        bool& finished) {
-  co_await tested.open();
-  co_await clause.check(tested);
-  co_await tested->close();
-  finished = true;
-}
-
-// Checks one clause in virtual time; `factory` gives a participant on storage that nobody has used.
-inline void checkClause(Simulation& world, const ContractClause& clause,
-                        ParticipantUnderTest::Factory factory) {
-  ParticipantUnderTest tested(world.environment(), std::move(factory));
-  bool finished = false;
-  world.spawn(openAndCheck(tested, clause, finished));
-  world.run();
-  CHECK(finished);
-}
-
-}  // namespace lukhas::test
+}  // namespace lukhas::testing::detail
