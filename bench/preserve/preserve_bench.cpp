@@ -132,7 +132,8 @@ void measureJournal(Figures& figures, const Folder& folder, const Scale& scale) 
   asio::io_context io;
   const Environment environment(io.get_executor());
   std::unique_ptr<Journal> journal;
-  auto open = [](Environment in, std::string path, std::unique_ptr<Journal>& opened) -> asio::awaitable<void> {
+  auto open = [](Environment in, std::string path,
+                 std::unique_ptr<Journal>& opened) -> asio::awaitable<void> {
     opened = co_await Journal::open(in, std::make_shared<PosixDisk>(in), std::move(path));
   };
   run(io, open(environment, folder / "journal", journal));
@@ -189,7 +190,8 @@ class World {
 
 Participants idle(int count, Duration pace = Duration::zero()) {
   Participants all;
-  for (int i = 0; i < count; ++i) all.push_back(std::make_shared<IdleParticipant>(fmt::format("p{}", i), pace));
+  for (int i = 0; i < count; ++i)
+    all.push_back(std::make_shared<IdleParticipant>(fmt::format("p{}", i), pace));
   return all;
 }
 
@@ -303,8 +305,8 @@ asio::awaitable<void> writeDecisions(Environment environment, std::string direct
 void measureRecovery(Recovery& best, const Folder& folder, int count, int round) {
   asio::io_context io;
   const Environment environment(io.get_executor());
-  const std::vector<std::shared_ptr<HoldingParticipant>> holders{
-      std::make_shared<HoldingParticipant>("a"), std::make_shared<HoldingParticipant>("b")};
+  const std::vector<std::shared_ptr<HoldingParticipant>> holders{std::make_shared<HoldingParticipant>("a"),
+                                                                 std::make_shared<HoldingParticipant>("b")};
   const std::string log = folder / fmt::format("recovery-{}-{}", count, round);
   run(io, writeDecisions(environment, log, count, holders));
   AtomicContextPreserverOptions options;
@@ -350,7 +352,8 @@ void print(const Figures& figures, const Crowd& crowd, const Recovery& recovery)
       one <= 1.15);
   const double group = figures["journal 1"] / figures["journal 64"];
   row("journal, 64 writers / 1",
-      fmt::format("{:.1f} × ({:.0f} records/s)", group, figures.perSecond("journal 64")), "≥ 30 ×", group >= 30);
+      fmt::format("{:.1f} × ({:.0f} records/s)", group, figures.perSecond("journal 64")), "≥ 30 ×",
+      group >= 30);
   const double idleOne = figures["idle 1"] / bare;
   row("two participants that do nothing, 1 client / bare",
       fmt::format("{} ({:.0f} µs)", times(idleOne), figures["idle 1"]), "≤ 1.3 ×", idleOne <= 1.3);
@@ -371,18 +374,19 @@ void print(const Figures& figures, const Crowd& crowd, const Recovery& recovery)
   row("SQLite + directory, 1 client / (slower prepare + `fdatasync` + slower commit)",
       fmt::format("{} ({:.0f} µs / {:.0f})", times(figures["embedded"] / parts), figures["embedded"], parts),
       "≤ 1.5 ×", figures["embedded"] / parts <= 1.5);
-  fmt::print("| SQLite alone: prepare, commit; directory alone: prepare, commit | {:.0f}, {:.0f}; {:.0f}, {:.0f} "
-             "µs | | |\n",
-             figures["sqlite prepare"], figures["sqlite commit"], figures["files prepare"],
-             figures["files commit"]);
+  fmt::print(
+      "| SQLite alone: prepare, commit; directory alone: prepare, commit | {:.0f}, {:.0f}; {:.0f}, {:.0f} "
+      "µs | | |\n",
+      figures["sqlite prepare"], figures["sqlite commit"], figures["files prepare"], figures["files commit"]);
   const double width = figures["paced 10"] / figures["paced 2"];
-  row("10 participants of 1 ms / 2 of them",
-      fmt::format("{} ({:.0f} µs)", times(width), figures["paced 10"]), "≤ 1.5 ×", width <= 1.5);
+  row("10 participants of 1 ms / 2 of them", fmt::format("{} ({:.0f} µs)", times(width), figures["paced 10"]),
+      "≤ 1.5 ×", width <= 1.5);
   row(fmt::format("transactions of 10 participants that succeed, of {}", crowd.tried),
       fmt::format("{} ({:.0f} a second)", crowd.committed, static_cast<double>(crowd.tried) / crowd.seconds),
       "all", crowd.committed == crowd.tried);
   const double delay = recovery.startMs - recovery.emptyStartMs;
-  row("start with 10,000 in doubt, over an empty one", fmt::format("{:.0f} ms", delay), "≤ 50 ms", delay <= 50);
+  row("start with 10,000 in doubt, over an empty one", fmt::format("{:.0f} ms", delay), "≤ 50 ms",
+      delay <= 50);
   row("10,000 in doubt: left in the end; rate",
       fmt::format("{}; {:.0f} a second", recovery.left, recovery.rate), "0", recovery.left == 0);
 }
