@@ -6,6 +6,7 @@
 #include "lukhas/core/error.hpp"
 #include "support/catch.hpp"
 
+namespace circuit_breaker_rules_test {
 using namespace std::chrono_literals;
 using lukhas::CircuitBreakerMachine;
 using lukhas::CircuitBreakerOptions;
@@ -226,3 +227,5 @@ TEST_CASE("the options of the rules are refused by name when they are out of ran
   CHECK(refused({.openFor = 10s, .longestOpenFor = 9s}) == "longestOpenFor");
   CHECK(refused({.openFor = 10s, .longestOpenFor = 10s}) == "accepted");
 }
+
+}  // namespace circuit_breaker_rules_test

@@ -2,6 +2,7 @@
 
 #include "unit/route/stream_world.hpp"
 
+namespace model_stream_test {
 using namespace std::chrono_literals;
 using lukhas::CircuitState;
 using lukhas::Errc;
@@ -22,7 +23,7 @@ void oneFailureOpens(ModelRouterOptions& options) {
 }  // namespace
 
 TEST_CASE("a stream gives the same words in pieces and then why it ended and what it cost", "[route]") {
-  for (const std::size_t pieceBytes : {1, 2, 7, 100, 1'000'000}) {
+  for (const std::size_t pieceBytes : {1U, 2U, 7U, 100U, 1'000'000U}) {
     RouterFixture f(1);
     f.served("a").reply("one two  three").slow(0s, pieceBytes);
     const StreamEnding ending = stream(f);
@@ -311,3 +312,5 @@ TEST_CASE("a classifier of one's own decides and what it throws or accepts wrong
   CHECK(ask([](const AttemptFacts&) { return Verdict{}; }).error == RouteErrc::model_refused);
   CHECK(ask([](const AttemptFacts&) -> Verdict { throw 7; }).error == RouteErrc::model_refused);
 }
+
+}  // namespace model_stream_test

@@ -12,6 +12,7 @@
 #include "support/catch.hpp"
 #include "unit/route/router_world.hpp"
 
+namespace model_stream_threads_test {
 using namespace std::chrono_literals;
 using lukhas::ModelRouter;
 
@@ -107,3 +108,5 @@ TEST_CASE("streams are read, broken and abandoned in any thread and none is lost
   CHECK(metrics.successfulRequests == static_cast<std::uint64_t>(tally.whole.load()));
   CHECK(metrics.cancelledRequests == 140);
 }
+
+}  // namespace model_stream_threads_test

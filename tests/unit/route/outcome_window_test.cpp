@@ -2,6 +2,7 @@
 
 #include "support/catch.hpp"
 
+namespace outcome_window_test {
 using namespace std::chrono_literals;
 using lukhas::OutcomeWindow;
 using Sums = OutcomeWindow::Sums;
@@ -53,3 +54,5 @@ TEST_CASE("a window by time that is cleared begins anew", "[route]") {
   window.add(true, false, start + 1s);
   CHECK(window.sums(start + 20s) == Sums{1, 1, 0});
 }
+
+}  // namespace outcome_window_test

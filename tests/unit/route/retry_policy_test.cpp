@@ -86,8 +86,8 @@ TEST_CASE("retry policy options out of range are refused by name", "[route]") {
 TEST_CASE("decorrelated waits lie between the first delay and three times the wait before", "[route]") {
   const RetryPolicy policy(
       {.firstDelay = 100ms, .longestDelay = 1s, .jitter = lukhas::RetryJitter::decorrelated});
-  const auto most = std::uint64_t(-1);
-  for (const std::uint64_t random : {std::uint64_t{0}, most / 3, most}) {
+  const auto largest = std::uint64_t(-1);
+  for (const std::uint64_t random : {std::uint64_t{0}, largest / 3, largest}) {
     CHECK(policy.wait(1, std::nullopt, random) == 100ms);
     CHECK(policy.wait(2, std::nullopt, random, 100ms) >= 100ms);
     CHECK(policy.wait(2, std::nullopt, random, 100ms) <= 300ms);
@@ -96,5 +96,5 @@ TEST_CASE("decorrelated waits lie between the first delay and three times the wa
   CHECK(policy.wait(2, std::nullopt, 200'000'000, 100ms) == 300ms);  // the last of the range
   CHECK(policy.wait(2, std::nullopt, 200'000'001, 100ms) == 100ms);
   CHECK(policy.wait(2, std::nullopt, 2'900'000'000, 1s) == 1s);
-  CHECK(policy.wait(2, 7s, most, 100ms) == 7s);  // what the model asks for is exact
+  CHECK(policy.wait(2, 7s, largest, 100ms) == 7s);  // what the model asks for is exact
 }

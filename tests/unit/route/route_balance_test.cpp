@@ -4,6 +4,7 @@
 
 #include "unit/route/stream_world.hpp"
 
+namespace route_balance_test {
 using namespace std::chrono_literals;
 using lukhas::ModelDescription;
 using lukhas::ModelRouterOptions;
@@ -154,3 +155,5 @@ TEST_CASE("each model has figures of its own", "[route]") {
   CHECK(lukhas::toPrometheus("router", f.router->getMetrics())
             .find("lukhas_router_model_attempts_total{id=\"a\"} 4") != std::string::npos);
 }
+
+}  // namespace route_balance_test
