@@ -4,10 +4,11 @@
 #include "support/catch.hpp"
 #include "support/preserver_world.hpp"
 
+namespace read_beside_commit_test {
 using namespace lukhas;
 using nlohmann::json;
-using test::both;
-using test::PreserverWorld;
+using lukhas::test::both;
+using lukhas::test::PreserverWorld;
 
 namespace {
 
@@ -33,3 +34,5 @@ TEST_CASE("a read beside the commit of a decision that history has let go gives 
     CHECK(seen == json{{"turn", 2}});
   }
 }
+
+}  // namespace read_beside_commit_test

@@ -6,6 +6,7 @@
 #include "support/deep.hpp"
 #include "unit/route/stream_world.hpp"
 
+namespace model_router_many_test {
 using namespace std::chrono_literals;
 using lukhas::ModelDescription;
 using lukhas::ModelRouterOptions;
@@ -113,3 +114,5 @@ TEST_CASE("of ten thousand requests to failing models none is lost and none answ
     }
   }
 }
+
+}  // namespace model_router_many_test
