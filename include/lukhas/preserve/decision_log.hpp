@@ -45,12 +45,6 @@ enum class DecisionRecord : std::uint8_t {
   adopt = 4,        // from here on this coordinator decides for another one, which is lost
 };
 
-// What record of which type it is; nothing for one of another program.
-[[nodiscard]] constexpr bool isDecision(std::uint8_t type) noexcept {
-  return type == static_cast<std::uint8_t>(DecisionRecord::commit) ||
-         type == static_cast<std::uint8_t>(DecisionRecord::commit_many);
-}
-
 // The decision to commit one transaction.
 struct Decision {
   TransactionRef transaction;

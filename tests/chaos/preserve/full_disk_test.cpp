@@ -202,6 +202,14 @@ asio::awaitable<void> startReadOnly(LocalStores& stores) {
   CHECK(failure->code() == JournalErrc::not_writable);
 }
 
+// Makes the real disk with faults, and gives it to the test too.
+LocalStores::DiskFactory failingDisk(std::shared_ptr<FailingDisk>& disk) {
+  return [&disk](const Environment& environment) {
+    disk = std::make_shared<FailingDisk>(std::make_shared<PosixDisk>(environment));
+    return disk;
+  };
+}
+
 asio::awaitable<void> scanReadOnly(LocalStores& stores, std::string journal) {
   const auto disk = std::make_shared<PosixDisk>(stores.environment());
   const JournalScan scan = co_await scanJournal(disk, std::move(journal), [](const ParsedRecord&) {});
@@ -216,11 +224,7 @@ TEST_CASE("a disk that fills up refuses with its reason, loses nothing, and serv
   Kept kept;
   {
     std::shared_ptr<FailingDisk> disk;
-    const auto failing = [&disk](const Environment& environment) {
-      disk = std::make_shared<FailingDisk>(std::make_shared<PosixDisk>(environment));
-      return disk;
-    };
-    LocalStores stores(directory / "data", {}, failing);
+    LocalStores stores(directory / "data", {}, failingDisk(disk));
     stores.run(fillUpLayer(stores, *disk, kept));
   }
   checkRestarted(directory / "data", kept);
@@ -232,11 +236,7 @@ TEST_CASE("a directory that becomes read-only refuses with its reason, loses not
   Kept kept;
   {
     std::shared_ptr<FailingDisk> disk;
-    const auto failing = [&disk](const Environment& environment) {
-      disk = std::make_shared<FailingDisk>(std::make_shared<PosixDisk>(environment));
-      return disk;
-    };
-    LocalStores stores(directory / "data", {}, failing);
+    LocalStores stores(directory / "data", {}, failingDisk(disk));
     stores.run(becomeReadOnly(stores, *disk, kept));
   }
   checkRestarted(directory / "data", kept);
@@ -249,11 +249,7 @@ TEST_CASE("a log that becomes read-only ends in an unknown outcome that the next
   bool unknown = false;
   {
     std::shared_ptr<FailingDisk> disk;
-    const auto failing = [&disk](const Environment& environment) {
-      disk = std::make_shared<FailingDisk>(std::make_shared<PosixDisk>(environment));
-      return disk;
-    };
-    LocalStores stores(directory / "data", failing);
+    LocalStores stores(directory / "data", failingDisk(disk));
     stores.run(loseTheLog(stores, *disk, kept, unknown));
     CHECK(unknown);
   }

@@ -25,7 +25,7 @@ asio::awaitable<void> readAfterDecision(AtomicContextPreserver& preserver, std::
 }  // namespace
 
 TEST_CASE("a read beside the commit of a decision that history has let go gives what was decided",
-          "[preserve][.fault]") {
+          "[preserve]") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     INFO("seed " << seed);
     PreserverWorld world(AtomicContextPreserverOptions{.historyEntries = 0}, seed);

@@ -7,12 +7,15 @@
 
 #include "lukhas/journal/journal.hpp"
 #include "support/catch.hpp"
+#include "support/forwarding_disk.hpp"
 #include "unit/journal/journal_place.hpp"
 
 namespace journal_scan_test {
 
 using namespace lukhas;
 using test::codeOf;
+using test::ForwardingDisk;
+using test::ForwardingFile;
 using test::onEachPlace;
 using test::Place;
 using test::SimulatedPlace;
@@ -56,59 +59,34 @@ asio::awaitable<void> appendAll(Journal& journal, int from, int to) {
 }
 
 // Reads what a page showed before it was written: once, zeros instead of the bytes [from, to).
-class StaleFile final : public File {
+class StaleFile final : public ForwardingFile {
  public:
   StaleFile(std::shared_ptr<File> file, std::uint64_t from, std::uint64_t to)
-      : file_(std::move(file)), from_(from), to_(to) {}
+      : ForwardingFile(std::move(file)), from_(from), to_(to) {}
 
   asio::awaitable<Bytes> read(std::uint64_t offset, std::size_t size) override {
-    Bytes bytes = co_await file_->read(offset, size);
+    Bytes bytes = co_await file()->read(offset, size);
     for (; from_ < to_; ++from_) bytes.at(from_ - offset) = std::byte{0};
     co_return bytes;
   }
-  asio::awaitable<void> write(std::uint64_t offset, Bytes data) override {
-    return file_->write(offset, std::move(data));
-  }
-  asio::awaitable<void> sync() override { return file_->sync(); }
-  asio::awaitable<std::uint64_t> size() override { return file_->size(); }
-  asio::awaitable<void> truncate(std::uint64_t size) override { return file_->truncate(size); }
-  asio::awaitable<void> preallocate(std::uint64_t size) override { return file_->preallocate(size); }
 
  private:
-  std::shared_ptr<File> file_;
   std::uint64_t from_;
   std::uint64_t to_;
 };
 
 // A disk on which each file that is opened is stale in the same place.
-class StaleDisk final : public Disk {
+class StaleDisk final : public ForwardingDisk {
  public:
   StaleDisk(std::shared_ptr<Disk> disk, std::uint64_t from, std::uint64_t to)
-      : disk_(std::move(disk)), from_(from), to_(to) {}
+      : ForwardingDisk(std::move(disk)), from_(from), to_(to) {}
 
   asio::awaitable<std::shared_ptr<File>> open(std::string path, OpenMode mode) override {
-    std::shared_ptr<File> file = co_await disk_->open(path, mode);
+    std::shared_ptr<File> file = co_await disk()->open(path, mode);
     co_return std::make_shared<StaleFile>(std::move(file), from_, to_);
-  }
-  asio::awaitable<std::vector<std::string>> list(std::string directory) override {
-    return disk_->list(std::move(directory));
-  }
-  asio::awaitable<void> createDirectories(std::string directory) override {
-    return disk_->createDirectories(std::move(directory));
-  }
-  asio::awaitable<void> rename(std::string from, std::string to) override {
-    return disk_->rename(std::move(from), std::move(to));
-  }
-  asio::awaitable<void> remove(std::string path) override { return disk_->remove(std::move(path)); }
-  asio::awaitable<void> syncDirectory(std::string directory) override {
-    return disk_->syncDirectory(std::move(directory));
-  }
-  asio::awaitable<std::unique_ptr<DirectoryLock>> lock(std::string directory) override {
-    return disk_->lock(std::move(directory));
   }
 
  private:
-  std::shared_ptr<Disk> disk_;
   std::uint64_t from_;
   std::uint64_t to_;
 };

@@ -128,27 +128,21 @@ struct ReachedBound {
 
 // Gives places to those who wait, as far as there are any. Whoever frees one calls this without the mutex.
 inline void admitWaiting(PreserverState& state) {
-  std::vector<std::shared_ptr<WaitingCall>> settled;
+  std::list<std::shared_ptr<WaitingCall>> settled;  // its nodes are those of `waiting`: nothing can fail here
   {
     const std::lock_guard lock(state.mutex);
     while (!state.waiting.empty()) {
-      const std::shared_ptr<WaitingCall> next = state.waiting.front();
-      if (state.accepting) {
-        if (findBound(state, next->transactions.size(), next->bytes).what != nullptr) break;
-        settled.push_back(next);
-        try {
-          joinQueues(state, next->transactions);
-        } catch (...) {
-          next->failure = std::current_exception();
-        }
-      } else {
-        settled.push_back(next);
-        next->failure =
-            std::make_exception_ptr(Error(PreserveErrc::not_started, "the preserver was stopped meanwhile"));
+      WaitingCall& next = *state.waiting.front();
+      if (state.accepting && findBound(state, next.transactions.size(), next.bytes).what != nullptr) break;
+      try {
+        if (!state.accepting) throw Error(PreserveErrc::not_started, "the preserver was stopped meanwhile");
+        joinQueues(state, next.transactions);
+      } catch (...) {
+        next.failure = std::current_exception();
       }
-      next->settled = true;
-      state.waitingBytes -= next->bytes;
-      state.waiting.pop_front();
+      next.settled = true;
+      state.waitingBytes -= next.bytes;
+      settled.splice(settled.end(), state.waiting, state.waiting.begin());
     }
   }
   for (const std::shared_ptr<WaitingCall>& call : settled) call->changed.resumeAll();

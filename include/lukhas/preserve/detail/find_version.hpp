@@ -52,20 +52,20 @@ namespace lukhas::detail {
 [[nodiscard]] inline asio::awaitable<std::optional<Refusal>> findVersion(PreserverStatePtr state,
                                                                          TransactionPtr transaction) {
   StoredContext& mine = transaction->context;
-  CopiesByParticipant copies;
+  ContextReading reading;
   try {
-    copies = co_await readCopies(state, mine.contextId);
+    reading = co_await readContext(state, mine.contextId);
   } catch (const Error& error) {
     co_return Refusal{error.details().value("participant", ""), error.what()};
   }
   // Before anything is settled: what ends a decision also forgets that it was one.
-  const std::vector<const StoredContext*> states = certainStates(*state, copies);
+  const std::vector<const StoredContext*> states = certainStates(*state, reading);
   std::vector<ParticipantPtr> holders;
-  for (const auto& [participant, copy] : copies) {
+  for (const auto& [participant, copy] : reading.copies) {
     bool holds = copy.committed.has_value();
     if (copy.intent) {
       const TransactionRef intent(*copy.intent);
-      const IntentWorth worth = worthOf(*state, *copy.intent, copies);
+      const IntentWorth worth = worthOf(*state, *copy.intent, reading);
       std::optional<Refusal> refusal = co_await settle(state, participant, intent, worth);
       if (refusal) co_return refusal;
       if (worth == IntentWorth::decided) holds = !intent.forgets;

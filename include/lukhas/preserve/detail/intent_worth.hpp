@@ -17,12 +17,13 @@ enum class IntentWorth {
   in_other_hands,  // not to be touched
 };
 
-// Of an own one. With the mutex held.
-[[nodiscard]] inline IntentWorth worthOfOwn(const PreserverState& state, const TransactionRef& intent) {
+// Of an own one, or of nobody's that this coordinator decides for. With the mutex held.
+[[nodiscard]] inline IntentWorth worthOfOwn(const PreserverState& state, const TransactionRef& intent,
+                                            bool isDecided) {
   if (!state.isOwn(intent.transactionId) || state.isInOtherHands(intent.transactionId)) {
     return IntentWorth::in_other_hands;
   }
-  return state.isDecided(intent) ? IntentWorth::decided : IntentWorth::undecided;
+  return isDecided ? IntentWorth::decided : IntentWorth::undecided;
 }
 
 // Whether that participant has applied the transaction. A forget is asked of those alone that hold the
@@ -50,12 +51,13 @@ enum class IntentWorth {
   return IntentWorth::undecided;
 }
 
-// `copies` are those of all registered participants, of the intent's context.
+// `reading` is that of the intent's context.
 [[nodiscard]] inline IntentWorth worthOf(const PreserverState& state, const StoredContext& intent,
-                                         const CopiesByParticipant& copies) {
+                                         const ContextReading& reading) {
   const std::lock_guard lock(state.mutex);
-  if (state.isAdopted(intent.transactionId)) return worthOfAdopted(state, intent, copies);
-  return worthOfOwn(state, TransactionRef(intent));
+  if (state.isAdopted(intent.transactionId)) return worthOfAdopted(state, intent, reading.copies);
+  const TransactionRef reference(intent);
+  return worthOfOwn(state, reference, reading.isDecided(state, reference));
 }
 
 }  // namespace lukhas::detail

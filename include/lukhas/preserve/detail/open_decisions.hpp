@@ -97,6 +97,11 @@ class OpenDecisions {
     return found == byId_.end() ? nullptr : &found->second;
   }
   [[nodiscard]] bool contains(const std::string& id) const { return byId_.contains(id); }
+  // The transactions of those about that context.
+  [[nodiscard]] std::set<std::string> of(const std::string& contextId) const {
+    const auto found = byContext_.find(contextId);
+    return found == byContext_.end() ? std::set<std::string>() : found->second;
+  }
   [[nodiscard]] bool containsContext(const std::string& contextId) const {
     return byContext_.contains(contextId);
   }

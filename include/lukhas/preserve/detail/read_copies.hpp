@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,15 +61,40 @@ inline asio::awaitable<CopiesByParticipant> readCopies(std::shared_ptr<Preserver
   co_return copies;
 }
 
-// The states among `copies` that are committed: what participants call committed, and intents whose decision
-// is in the log.
+// What was read, and what was decided before: while participants are asked a decision may end and be
+// forgotten, and the intents that were seen before its end would then look as if nobody had ever decided
+// them.
+struct ContextReading {
+  std::set<std::string> decidedBefore;  // transactions
+  CopiesByParticipant copies;
+
+  // With the state's mutex held.
+  [[nodiscard]] bool isDecided(const PreserverState& state, const TransactionRef& intent) const {
+    return decidedBefore.contains(intent.transactionId) || state.isDecided(intent);
+  }
+};
+
+inline asio::awaitable<ContextReading> readContext(PreserverStatePtr state, std::string contextId) {
+  ContextReading reading;
+  {
+    const std::lock_guard lock(state->mutex);
+    reading.decidedBefore = state->decided.of(contextId);
+  }
+  reading.copies = co_await readCopies(state, std::move(contextId));
+  co_return reading;
+}
+
+// The states in `reading` that are committed: what participants call committed, and intents whose decision is
+// in the log.
 inline std::vector<const StoredContext*> certainStates(const PreserverState& state,
-                                                       const CopiesByParticipant& copies) {
+                                                       const ContextReading& reading) {
   std::vector<const StoredContext*> states;
   const std::lock_guard lock(state.mutex);
-  for (const auto& [participant, copy] : copies) {
+  for (const auto& [participant, copy] : reading.copies) {
     if (copy.committed) states.push_back(&*copy.committed);
-    if (copy.intent && state.isDecided(TransactionRef(*copy.intent))) states.push_back(&*copy.intent);
+    if (copy.intent && reading.isDecided(state, TransactionRef(*copy.intent))) {
+      states.push_back(&*copy.intent);
+    }
   }
   return states;
 }

@@ -72,15 +72,16 @@ inline asio::awaitable<IntentWorth> judge(PreserverStatePtr state, StoredContext
   {
     const std::lock_guard lock(state->mutex);
     isAdopted = state->isAdopted(intent.transactionId);
-    if (!isAdopted) co_return worthOfOwn(*state, TransactionRef(intent));
+    const TransactionRef reference(intent);
+    if (!isAdopted) co_return worthOfOwn(*state, reference, state->isDecided(reference));
   }
-  CopiesByParticipant copies;
+  ContextReading reading;
   try {
-    copies = co_await readCopies(state, intent.contextId);
+    reading = co_await readContext(state, intent.contextId);
   } catch (const Error&) {
     co_return IntentWorth::in_other_hands;  // somebody who may know does not answer
   }
-  co_return worthOf(*state, intent, copies);
+  co_return worthOf(*state, intent, reading);
 }
 
 inline asio::awaitable<void> resolveIntent(PreserverStatePtr state, RecoveryRoundPtr round,

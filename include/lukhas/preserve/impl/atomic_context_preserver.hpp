@@ -106,8 +106,8 @@ inline asio::awaitable<std::optional<ContextSnapshot>> restoreIn(PreserverStateP
     const std::lock_guard lock(state->mutex);
     requireAccepting(*state);
   }
-  const CopiesByParticipant copies = co_await readCopies(state, contextId);
-  const std::vector<const StoredContext*> states = certainStates(*state, copies);
+  const ContextReading reading = co_await readContext(state, contextId);
+  const std::vector<const StoredContext*> states = certainStates(*state, reading);
   const std::uint64_t newest = newestVersion(states);
   if (newest == 0) co_return std::nullopt;
   std::optional<ContextSnapshot> found;
