@@ -107,9 +107,26 @@ class DirectoryParticipant final : public Participant {
     WaitList ended;
     const std::shared_ptr<std::atomic<std::size_t>> calls;  // how many turns there are
   };
+  // Ends the turn however its coroutine ends, also when that never begins.
+  class EndOfTurn {
+   public:
+    explicit EndOfTurn(std::shared_ptr<Turn> turn) : turn_(std::move(turn)) {}
+    EndOfTurn(EndOfTurn&&) noexcept = default;
+    EndOfTurn& operator=(EndOfTurn&&) = delete;
+    ~EndOfTurn() {
+      if (!turn_) return;
+      turn_->hasEnded = true;
+      turn_->ended.resumeAll();
+    }
+    [[nodiscard]] const std::shared_ptr<Turn>& turn() const noexcept { return turn_; }
+
+   private:
+    std::shared_ptr<Turn> turn_;
+  };
+
   struct Place {
     std::shared_ptr<Turn> before;  // null: nobody
-    std::shared_ptr<Turn> mine;
+    EndOfTurn mine;
   };
   // The directory in one environment: a restart of the simulated world begins another.
   struct Session {
@@ -122,7 +139,7 @@ class DirectoryParticipant final : public Participant {
         throw errors.unavailable(fmt::format("{} calls wait for its disk already", maxWaitingCalls));
       }
       auto mine = std::make_shared<Turn>(environment, calls);
-      return {std::exchange(last, mine), mine};
+      return {std::exchange(last, mine), EndOfTurn(mine)};
     }
 
     const Environment environment;
@@ -133,21 +150,6 @@ class DirectoryParticipant final : public Participant {
     const std::shared_ptr<std::atomic<std::size_t>> calls = std::make_shared<std::atomic<std::size_t>>(0);
   };
   using SessionPtr = std::shared_ptr<Session>;
-
-  // Ends the turn however its coroutine ends.
-  class EndOfTurn {
-   public:
-    explicit EndOfTurn(std::shared_ptr<Turn> turn) : turn_(std::move(turn)) {}
-    EndOfTurn(const EndOfTurn&) = delete;
-    EndOfTurn& operator=(const EndOfTurn&) = delete;
-    ~EndOfTurn() {
-      turn_->hasEnded = true;
-      turn_->ended.resumeAll();
-    }
-
-   private:
-    std::shared_ptr<Turn> turn_;
-  };
 
   // A call that goes on when its caller leaves, unless it has not begun by then.
   template <class Result>
@@ -189,7 +191,7 @@ class DirectoryParticipant final : public Participant {
   static asio::awaitable<Result> call(detail::ParticipantErrors errors, SessionPtr session, Work work) {
     if (!session) throw errors.unavailable("it was never opened");
     Place place = session->takePlace();
-    const std::shared_ptr<Turn> turn = place.mine;
+    const std::shared_ptr<Turn> turn = place.mine.turn();
     ChildTask<Result> child(session->environment,
                             runInTurn<Result>(session, std::move(place), std::move(work)));
     const LeaveRunning<Result> afterwards(child, turn);
@@ -197,11 +199,11 @@ class DirectoryParticipant final : public Participant {
   }
   template <class Result, class Work>
   static asio::awaitable<Result> runInTurn(SessionPtr session, Place place, Work work) {
-    const EndOfTurn end(place.mine);
+    const EndOfTurn end(std::move(place.mine));
     Turn* const before = place.before.get();
     if (before) (void)co_await before->ended.wait([before] { return before->hasEnded.load(); });
     place.before.reset();
-    if (place.mine->callerLeft) throw Error(Errc::closed, "the caller left before the call's turn");
+    if (end.turn()->callerLeft) throw Error(Errc::closed, "the caller left before the call's turn");
     try {
       co_return co_await work(session->store);
     } catch (const Error& error) {

@@ -5,8 +5,9 @@
 #include "lukhas/participants/directory_participant.hpp"
 #include "lukhas/sim/simulation.hpp"
 #include "support/catch.hpp"
-#include "support/hanging_disk.hpp"
 #include "support/conformance.hpp"
+#include "support/hanging_disk.hpp"
+#include "support/memory_in_use.hpp"
 
 namespace directory_participant_queue_test {
 
@@ -61,4 +62,25 @@ TEST_CASE("a directory whose disk hangs keeps at most 1000 calls and drops those
   world.spawn(read(world.environment(), participant, reads));
   world.run();
   CHECK(reads.served == 1);
+}
+
+// A call whose coroutine is destroyed before its first step must end its turn too: the one that waits for it
+// would otherwise wait for ever, and keep itself alive.
+TEST_CASE("a directory whose calls end at any step leaves nobody waiting and no memory", "[participants]") {
+  using namespace directory_participant_queue_test;
+  for (std::uint64_t run = 0; run < 200; ++run) {
+    INFO("run " << run);
+    const std::ptrdiff_t before = lukhas::test::memoryInUse();
+    {
+      lukhas::Simulation world{{.seed = run % 10 + 1}};
+      const ParticipantPtr participant = lukhas::DirectoryParticipant::open("files", "data", world.disk());
+      world.spawn(participant->open(world.environment()));
+      world.run();
+      Reads reads;
+      for (int i = 0; i < 6; ++i) world.spawn(read(world.environment(), participant, reads));
+      (void)world.runSteps(run / 10);
+      world.crash();
+    }
+    REQUIRE(lukhas::test::memoryInUse() == before);
+  }
 }
