@@ -44,7 +44,9 @@ class BlockingLane {
       return true;
     };
     co_await call->wait(arm, onCancel);
-    if (call->error) std::rethrow_exception(call->error);
+    // Taken out of the call, which the lane's thread may let go of last: the exception is then the caller's
+    // alone, and ends in the caller's thread.
+    if (call->error) std::rethrow_exception(std::exchange(call->error, nullptr));
     if constexpr (!std::is_void_v<Result>) co_return std::move(*call->value);
   }
 
