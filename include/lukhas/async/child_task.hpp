@@ -40,7 +40,11 @@ template <class T>
 class ChildTask {
  public:
   ChildTask(const Environment& environment, asio::awaitable<T> operation)
+      : ChildTask(environment, std::move(operation), nullptr) {}
+  // `alsoWakes` is resumed after the end, so that a parent can wait for the first of several children.
+  ChildTask(const Environment& environment, asio::awaitable<T> operation, std::shared_ptr<WaitList> alsoWakes)
       : state_(std::make_shared<State>(environment.on(asio::make_strand(environment.executor())))) {
+    state_->alsoWakes = std::move(alsoWakes);
     std::shared_ptr<State> state = state_;
     asio::co_spawn(state->environment.executor(), run(Promise{state}, std::move(operation)),
                    asio::bind_cancellation_slot(state->signal.slot(), [state](std::exception_ptr) {}));
@@ -113,6 +117,7 @@ class ChildTask {
         outcome = std::move(result);
       }
       finished.resumeAll();
+      if (alsoWakes) alsoWakes->resumeAll();
     }
 
     struct Nothing {};
@@ -124,6 +129,7 @@ class ChildTask {
     mutable std::mutex mutex;
     std::variant<std::monostate, Value, std::exception_ptr> outcome;
     WaitList finished;
+    std::shared_ptr<WaitList> alsoWakes;
   };
 
   // Answers the parent exactly once, also when the child's frames are destroyed before they end.

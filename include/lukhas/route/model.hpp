@@ -16,10 +16,13 @@
 
 namespace lukhas {
 
-// How a model's endpoint wants to be spoken to.
+// How a model's endpoint wants to be spoken to; also the form in which a conversation is written down.
 enum class ModelProtocol : std::uint8_t {
-  openai,  // POST {url}/chat/completions
+  openai,     // POST {url}/chat/completions
+  anthropic,  // POST {url}/messages
 };
+
+struct ProviderFunctions;
 
 // One endpoint that answers.
 //
@@ -34,6 +37,8 @@ struct ModelDescription {
   // fragment: addresses are printed, and secrets do not belong there.
   std::string url = {};
   ModelProtocol protocol = ModelProtocol::openai;
+  // A protocol of your own in its place: see Provider. Null: `protocol`.
+  const ProviderFunctions* provider = nullptr;
   // Among the models that can do what a request requires, the highest is asked first; equals in the order of
   // registration.
   int priority = 0;
@@ -57,6 +62,9 @@ struct ModelDescription {
   std::chrono::nanoseconds connectTimeout = std::chrono::seconds(5);
   // What the endpoint calls the model. Empty: the id.
   std::string modelName = {};
+  // The longest answer that is asked for where the protocol demands a number and the request names none. 1 to
+  // 10,000,000.
+  unsigned maxOutputTokens = 4096;
   // The environment variable that holds the API key, read for each attempt. Empty: none.
   std::string apiKeyEnvironment = {};
   // Gives the API key, called for each attempt: for keys that change. Comes before apiKeyEnvironment. Empty:
@@ -70,7 +78,8 @@ struct ModelDescription {
 class RouteRequest {
  public:
   // `context`: an object with the array `messages`; its other members (temperature, tools, …) go to the model
-  // as they are. `requirements`: capabilities that the model must have.
+  // as they are, or, where it speaks the other protocol, as far as that has a word for them: see
+  // toAnthropicForm() and toOpenAiForm(). `requirements`: capabilities that the model must have.
   RouteRequest(std::string id, nlohmann::json context, NameList requirements = {})
       : id_(std::move(id)), context_(std::move(context)), requirements_(std::move(requirements)) {}
 
@@ -82,16 +91,34 @@ class RouteRequest {
   }
   RouteRequest&& ofSession(std::string session) && { return std::move(ofSession(std::move(session))); }
 
+  // In which protocol's form the context is written. Without this: OpenAI's.
+  RouteRequest& inForm(ModelProtocol form) & noexcept {
+    form_ = form;
+    return *this;
+  }
+  RouteRequest&& inForm(ModelProtocol form) && noexcept { return std::move(inForm(form)); }
+
+  // Nothing is lost when two models answer it at once: see ModelRouterOptions::hedgeDelay.
+  RouteRequest& idempotent() & noexcept {
+    idempotent_ = true;
+    return *this;
+  }
+  RouteRequest&& idempotent() && noexcept { return std::move(idempotent()); }
+
   [[nodiscard]] const std::string& id() const noexcept { return id_; }
   [[nodiscard]] const std::string& session() const noexcept { return session_; }
   [[nodiscard]] const nlohmann::json& context() const noexcept { return context_; }
   [[nodiscard]] const NameList& requirements() const noexcept { return requirements_; }
+  [[nodiscard]] ModelProtocol form() const noexcept { return form_; }
+  [[nodiscard]] bool isIdempotent() const noexcept { return idempotent_; }
 
  private:
   std::string id_;
   nlohmann::json context_;
   NameList requirements_;
   std::string session_;
+  ModelProtocol form_ = ModelProtocol::openai;
+  bool idempotent_ = false;
 };
 
 // Whether everything that is required is offered.

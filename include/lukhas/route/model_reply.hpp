@@ -4,12 +4,16 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "lukhas/route/tool_call.hpp"
+
 namespace lukhas {
 
-// Tokens, as the model counted them; zero where it did not say.
+// Tokens, as the model counted them; zero where it did not say. Those that it read from or wrote to a cache of
+// prompts count as input.
 struct ModelUsage {
   std::uint64_t inputTokens = 0;
   std::uint64_t outputTokens = 0;
@@ -28,6 +32,9 @@ class ModelReply {
   std::string model;      // the id of the model that answered
   nlohmann::json body;    // the whole answer as it came: tool calls, further choices, unknown fields
   unsigned attempts = 1;  // how many it took, over all models
+  // The tools that it wants to be called, and what it thought before it answered, where it says so.
+  std::vector<ToolCall> toolCalls;
+  std::string thinking;
 
   // What the model said; empty when it only called tools.
   [[nodiscard]] const std::string& text() const& noexcept { return text_; }

@@ -10,6 +10,7 @@
 #include "lukhas/async/environment.hpp"
 #include "lukhas/core/health.hpp"
 #include "lukhas/core/signal.hpp"
+#include "lukhas/route/ask_to_continue.hpp"
 #include "lukhas/route/circuit_breaker.hpp"
 #include "lukhas/route/detail/router_state.hpp"
 #include "lukhas/route/impl/model_router.hpp"
@@ -86,7 +87,10 @@ class ModelRouter {
   }
 
   // Throws RouteErrc::unknown_model.
-  [[nodiscard]] CircuitState circuit(std::string_view id) const { return state_->circuit(id); }
+  [[nodiscard]] CircuitState circuit(std::string_view id) const { return state_->breaker(id)->state(); }
+  // The model's circuit itself, to force it open or closed by hand. It stays valid when the model is
+  // unregistered, and controls nothing then. Throws RouteErrc::unknown_model.
+  [[nodiscard]] std::shared_ptr<CircuitBreaker> breaker(std::string_view id) const { return state_->breaker(id); }
 
   [[nodiscard]] RouterMetrics getMetrics() const { return state_->metrics(); }
   // Unhealthy while a circuit is not closed, while a model has asked to be left alone for longer than a
@@ -102,7 +106,8 @@ class ModelRouter {
         onCircuitHalfOpen(state_->onCircuitHalfOpen),
         onCircuitClosed(state_->onCircuitClosed),
         onFailover(state_->onFailover),
-        onRetry(state_->onRetry) {}
+        onRetry(state_->onRetry),
+        onHedge(state_->onHedge) {}
 
   static asio::awaitable<ModelStream> openStream(std::shared_ptr<detail::RouterState> state,
                                                  RouteRequest request) {
@@ -117,6 +122,7 @@ class ModelRouter {
   Signal<CircuitEvent>& onCircuitClosed;
   Signal<FailoverEvent>& onFailover;  // when the attempt at the other model begins
   Signal<RetryEvent>& onRetry;        // when the further attempt at the same model begins
+  Signal<HedgeEvent>& onHedge;        // when a second model is asked beside a slow one
 };
 
 }  // namespace lukhas

@@ -45,6 +45,16 @@ struct ModelRouterOptions {
   RetryBudgetOptions budget = {};
   // Which of several models of equal priority is asked first.
   RouteBalance balance = RouteBalance::in_order;
+  // A request that is marked idempotent and has no answer after this (of a stream: no content) is put to a
+  // second model beside the first, if one is ready, the retry budget pays for it and maxAttempts allows it.
+  // The first answer counts, and the other attempt is cancelled. Zero: never. 0 to 24 h.
+  Duration hedgeDelay = Duration::zero();
+  // What the next model is asked when a stream breaks after content was handed over: given the context and
+  // what was said so far, both without the model's name, gives the context of that question. The stream then
+  // goes on with what that model says, under the same limits and within maxAttempts. Not asked when more was
+  // handed over than text and thinking, or more text than maxPartialBytes. Empty: such a stream ends with
+  // RouteErrc::stream_interrupted. See askToContinue(). Called by any thread, with no lock held.
+  std::function<nlohmann::json(const nlohmann::json& context, const std::string& said)> continueStream = {};
   // Sessions whose model is remembered (see RouteRequest::ofSession): prompts that a model has cached are
   // cheaper there. Beyond it the one that was used longest ago is forgotten. 0: none. 0 to 1,000,000.
   std::size_t stickySessions = 0;
@@ -70,6 +80,7 @@ struct ModelRouterOptions {
     breaker.check();
     retry.check();
     budget.check();
+    requireOption(who, "hedgeDelay", hedgeDelay, 0ns, 24h);
     requireOption(who, "stickySessions", stickySessions, 0U, 1'000'000U);
     requireOption(who, "maxQueued", maxQueued, 0U, 1'000'000U);
     requireOption(who, "maxModels", maxModels, 1U, 100'000U);
@@ -87,6 +98,9 @@ struct RouterMetrics {
   std::uint64_t attempts = 0;
   std::uint64_t retries = 0;
   std::uint64_t failovers = 0;
+  std::uint64_t hedges = 0;
+  std::uint64_t hedgeWins = 0;
+  std::uint64_t continuations = 0;
   std::uint64_t circuitOpens = 0;
   std::uint64_t activeRequests = 0;
   std::uint64_t queuedRequests = 0;
@@ -116,6 +130,9 @@ struct RouterMetrics {
     visitor(counter("attempts", attempts, "questions that were put to a model"));
     visitor(counter("retries", retries, "further attempts at the same model"));
     visitor(counter("failovers", failovers, "further attempts at another model"));
+    visitor(counter("hedges", hedges, "further attempts beside one that is under way"));
+    visitor(counter("hedgeWins", hedgeWins, "of these, the ones that answered first"));
+    visitor(counter("continuations", continuations, "streams that broke and went on at another model"));
     visitor(counter("circuitOpens", circuitOpens, "how often a circuit opened"));
     visitor(gauge("activeRequests", activeRequests, "requests that have not ended"));
     visitor(gauge("queuedRequests", queuedRequests, "of these, the ones that wait for a place or a backoff"));

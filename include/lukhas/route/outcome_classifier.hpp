@@ -121,6 +121,7 @@ constexpr Judgement judge(RouteErrc code) noexcept {
     case RouteErrc::quota_spent:
     case RouteErrc::access_refused:
     case RouteErrc::wrong_endpoint:
+    case RouteErrc::not_expressible:
     case RouteErrc::api_key_unavailable: return {RouteAction::fail_over, CircuitOutcome::neutral};
     // The model hung until the request had no time left. Were it neutral, a model whose own time-out is
     // longer than the deadline could hang for ever and its circuit would never open.
@@ -157,7 +158,8 @@ inline std::error_code routeError(const std::error_code& error) noexcept {
 //   TLS failed, headers or body over their limit                           fail_over  failure
 //   429                                                                    retry      neutral, throttled
 //   quota spent (402, or the body of the error says so)                    fail_over  neutral
-//   3xx, 401, 403, 404, 405, 407, 410, no API key                          fail_over  neutral
+//   3xx, 401, 403, 404, 405, 407, 410, no API key, a request that the
+//   model's protocol has no words for                                      fail_over  neutral
 //   any other 4xx                                                          give_up    neutral
 //   the request's deadline came while the model had it                     give_up    failure
 //   the transport's own queue is full, the router was closed               give_up    neutral

@@ -48,6 +48,7 @@ enum class RouteErrc {
   invalid_reply,  // an answer that is not what the protocol says, or is cut off. details: attempts
   // On the way to the model.
   api_key_unavailable,  // the variable is not set, or the callback gave nothing
+  not_expressible,      // the model's protocol has no word for part of the request. details: field
   attempt_timed_out,    // the model did not finish within its own time-out. details: limitMs
   name_not_resolved,    // the host's name has no address
   connect_failed,       // nobody accepts connections there
@@ -83,6 +84,7 @@ constexpr const char* describeError(RouteErrc code) noexcept {
     case RouteErrc::wrong_endpoint: return "the endpoint does not serve this model";
     case RouteErrc::invalid_reply: return "the model's answer cannot be read";
     case RouteErrc::api_key_unavailable: return "the model's API key is not available";
+    case RouteErrc::not_expressible: return "the model's protocol has no word for part of the request";
     case RouteErrc::attempt_timed_out: return "the model did not answer in time";
     case RouteErrc::name_not_resolved: return "the host's name cannot be resolved";
     case RouteErrc::connect_failed: return "the connection was refused";
@@ -119,6 +121,7 @@ constexpr const char* toString(RouteErrc code) noexcept {
     case RouteErrc::wrong_endpoint: return "wrong_endpoint";
     case RouteErrc::invalid_reply: return "invalid_reply";
     case RouteErrc::api_key_unavailable: return "api_key_unavailable";
+    case RouteErrc::not_expressible: return "not_expressible";
     case RouteErrc::attempt_timed_out: return "attempt_timed_out";
     case RouteErrc::name_not_resolved: return "name_not_resolved";
     case RouteErrc::connect_failed: return "connect_failed";

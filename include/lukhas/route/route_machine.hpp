@@ -90,6 +90,13 @@ class RouteMachine {
     return fail(RouteErrc::all_circuits_open, survey.circuitsUntil - now);
   }
 
+  // Whom a second attempt may ask while one is under way, whose model is told as busy: a candidate that is
+  // ready now, if a further attempt is allowed at all.
+  [[nodiscard]] std::optional<std::size_t> hedge(std::span<const RouteCandidate> candidates, Time now) const {
+    if (gaveUp_ || attempts_ + 2 > maxAttempts_ || now > lastStart()) return std::nullopt;
+    return look(candidates, now).ready;
+  }
+
   // An attempt at `model` has ended. Returns how long the model is to be left alone; `random` is for that.
   std::chrono::nanoseconds ended(std::uint64_t model, const Verdict& verdict, Time now,
                                  std::uint64_t random) {
@@ -105,6 +112,12 @@ class RouteMachine {
     history.backoffUntil = now + wait;
     return wait;
   }
+
+  // An attempt was given up because another one was faster: it counts, and says nothing of its model.
+  void abandoned() noexcept { ++attempts_; }
+
+  // A request that was answered in part goes on: its next attempts have until then.
+  void prolong(Time deadline) noexcept { deadline_ = deadline; }
 
   [[nodiscard]] unsigned attempts() const noexcept { return attempts_; }
   [[nodiscard]] Time deadline() const noexcept { return deadline_; }

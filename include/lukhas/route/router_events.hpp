@@ -37,4 +37,18 @@ struct RetryEvent {
   }
 };
 
+// A request asks a second model while the first one has not answered.
+struct HedgeEvent {
+  std::string requestId;
+  std::string slow;      // the model that has not answered
+  std::string modelId;   // the model that is asked beside it
+  unsigned attempt = 0;  // the number of the attempt that begins: 2 or more
+
+  friend std::ostream& operator<<(std::ostream& out, const HedgeEvent& event) {
+    return out << "request " << quotedText(event.requestId, 256) << " asks "
+               << quotedText(event.modelId, 256) << " beside " << quotedText(event.slow, 256) << " (attempt "
+               << event.attempt << ")";
+  }
+};
+
 }  // namespace lukhas

@@ -21,6 +21,7 @@
 #include "lukhas/route/provider_answer.hpp"
 #include "lukhas/sim/hanging_calls.hpp"
 #include "lukhas/sim/present.hpp"
+#include "lukhas/sim/simulated_dialect.hpp"
 
 namespace lukhas {
 
@@ -46,22 +47,9 @@ struct SimulatedAnswer {
   std::string body = {};
 };
 
-[[nodiscard]] inline SimulatedAnswer simulatedError(int status, std::string_view type,
-                                                    std::string_view message) {
-  nlohmann::json error;
-  error["message"] = message;
-  error["type"] = type;
-  error["param"] = nullptr;
-  error["code"] = nullptr;
-  SimulatedAnswer answer;
-  answer.status = status;
-  answer.body = nlohmann::json{{"error", std::move(error)}}.dump();
-  return answer;
-}
-
 }  // namespace detail
 
-// An OpenAI-style server behind one address. Settings hold for requests that arrive from then on; all calls
+// A server of one protocol behind one address, OpenAI's unless told. Settings hold for requests that arrive from then on; all calls
 // give the model back, so that they can be chained.
 //
 //   world.addModel("http://first.test/v1").reply("hello").latency(1ms, 50ms);
@@ -80,12 +68,17 @@ class SimulatedModel {
   SimulatedModel(const SimulatedModel&) = delete;
   SimulatedModel& operator=(const SimulatedModel&) = delete;
 
+  // Which protocol it speaks. Without this: OpenAI's.
+  SimulatedModel& speaks(ModelProtocol protocol) {
+    protocol_ = protocol;
+    return *this;
+  }
   // What it says. Without this: "ok".
   SimulatedModel& reply(std::string text) {
     text_ = std::move(text);
     return *this;
   }
-  // The next `count` requests are answered with that status. `body`: empty for an error in OpenAI's form.
+  // The next `count` requests are answered with that status. `body`: empty for an error in the protocol's form.
   SimulatedModel& failNext(std::size_t count, int status, std::vector<HttpHeader> headers = {},
                            std::string body = {}) {
     failures_ = {count, status, std::move(headers), std::move(body)};
@@ -186,50 +179,39 @@ class SimulatedModel {
     std::string type = {};
   };
 
-  static std::string event(const nlohmann::json& data) { return "data: " + data.dump() + "\n\n"; }
-  static nlohmann::json chunk(const std::string& model, nlohmann::json delta,
-                              nlohmann::json finish = nullptr) {
-    nlohmann::json choice;
-    choice["index"] = 0;
-    choice["delta"] = std::move(delta);
-    choice["finish_reason"] = std::move(finish);
-    nlohmann::json data;
-    data["object"] = "chat.completion.chunk";
-    data["model"] = model;
-    data["choices"] = nlohmann::json::array({std::move(choice)});
-    return data;
+  [[nodiscard]] detail::SimulatedAnswer refusal(int status, std::string_view type,
+                                                std::string_view message) const {
+    detail::SimulatedAnswer answer;
+    answer.status = status;
+    answer.body = detail::simulatedFault(protocol_, type, message).dump();
+    return answer;
   }
 
-  // A role, the words one by one, why it ended, the count, and [DONE].
-  void completeStream(detail::SimulatedAnswer& answer, const std::string& model) {
+  // A beginning, the words one by one, and the end with the count.
+  void completeStream(detail::SimulatedAnswer& answer, detail::SimulatedWords said) {
     answer.headers = {{"Content-Type", "text/event-stream"}};
     const bool breaks = brokenStreams_.count > 0;
     if (breaks) --brokenStreams_.count;
     using Way = BrokenStream::Way;
-    const nlohmann::json error{
-        {"error", {{"type", brokenStreams_.type}, {"message", "the simulated stream failed"}}}};
-    answer.body = ": a comment\n\n" + event(chunk(model, {{"role", "assistant"}, {"content", ""}}));
+    const detail::SimulatedEvents events(protocol_, std::move(said));
+    answer.body = events.beginning();
     if (breaks && brokenStreams_.way == Way::error_first) {
-      answer.body += event(error);
+      answer.body += events.fault(brokenStreams_.type);
       return;
     }
-    std::size_t said = 0;
-    for (std::size_t from = 0; from < text_.size(); ++said) {
-      if (breaks && said == brokenStreams_.words) break;
+    std::size_t spoken = 0;
+    for (std::size_t from = 0; from < text_.size(); ++spoken) {
+      if (breaks && spoken == brokenStreams_.words) break;
       const std::size_t to = std::min(text_.find(' ', from), text_.size() - 1) + 1;
-      answer.body += event(chunk(model, {{"content", text_.substr(from, to - from)}}));
+      answer.body += events.piece(std::string_view(text_).substr(from, to - from));
       from = to;
     }
     if (breaks) {
-      if (brokenStreams_.way == Way::error_later) answer.body += event(error);
+      if (brokenStreams_.way == Way::error_later) answer.body += events.fault(brokenStreams_.type);
       answer.hangs = brokenStreams_.way == Way::stall;
       return;
     }
-    answer.body += event(chunk(model, nlohmann::json::object(), "stop"));
-    nlohmann::json count = chunk(model, nlohmann::json::object());
-    count["choices"] = nlohmann::json::array();
-    count["usage"] = {{"prompt_tokens", 1}, {"completion_tokens", said}, {"total_tokens", said + 1}};
-    answer.body += event(count) + "data: [DONE]\n\n";
+    answer.body += events.end();
   }
 
   // The fate of a request, drawn when it arrives.
@@ -247,7 +229,7 @@ class SimulatedModel {
     answer.reset = meets(faults_.reset);
     answer.stalled = meets(faults_.stalled);
     const bool garbled = meets(faults_.garbled);
-    if (failed) answer = detail::simulatedError(503, "server_error", "the simulated model failed");
+    if (failed) answer = refusal(503, "server_error", "the simulated model failed");
     if (garbled) answer.body = "<html>";
     if (!answer.refused) ++requests_;
     return answer;
@@ -257,7 +239,7 @@ class SimulatedModel {
   void complete(detail::SimulatedAnswer& answer, const HttpRequest& request, std::int64_t secondsNow) {
     if (failures_.count > 0) {
       --failures_.count;
-      answer = detail::simulatedError(failures_.status, "server_error", "the simulated model failed");
+      answer = refusal(failures_.status, "server_error", "the simulated model failed");
       if (!failures_.body.empty()) answer.body = failures_.body;
       answer.headers.insert(answer.headers.end(), failures_.headers.begin(), failures_.headers.end());
       return;
@@ -271,35 +253,30 @@ class SimulatedModel {
     const nlohmann::json& messages = detail::memberOf(asked, "messages");
     const std::string model = detail::textOf(detail::memberOf(asked, "model"));
     if (request.method != "POST") {
-      answer = detail::simulatedError(405, "invalid_request_error", "only POST is served here");
+      answer = refusal(405, "invalid_request_error", "only POST is served here");
     } else if (model.empty() || !messages.is_array() || messages.empty()) {
-      answer = detail::simulatedError(400, "invalid_request_error", "model and messages are required");
-    } else if (detail::memberOf(asked, "stream") == true) {
-      completeStream(answer, model);
+      answer = refusal(400, "invalid_request_error", "model and messages are required");
+    } else if (protocol_ == ModelProtocol::anthropic && !detail::memberOf(asked, "max_tokens").is_number()) {
+      answer = refusal(400, "invalid_request_error", "max_tokens: Field required");
     } else {
-      answer.body = completion(model, messages, secondsNow);
+      detail::SimulatedWords said{model, text_, requests_, secondsNow, countTokens(messages), words(text_)};
+      if (detail::memberOf(asked, "stream") == true) {
+        completeStream(answer, std::move(said));
+      } else {
+        answer.body = detail::simulatedAnswer(protocol_, said);
+      }
     }
   }
 
-  [[nodiscard]] std::string completion(const std::string& model, const nlohmann::json& messages,
-                                       std::int64_t secondsNow) const {
-    std::size_t asked = 0;
-    for (const nlohmann::json& message : messages)
-      asked += words(detail::textOf(detail::memberOf(message, "content")));
-    nlohmann::json choice;
-    choice["index"] = 0;
-    choice["message"] = {{"role", "assistant"}, {"content", text_}};
-    choice["finish_reason"] = "stop";
-    nlohmann::json answer;
-    answer["id"] = fmt::format("chatcmpl-{}", requests_);
-    answer["object"] = "chat.completion";
-    answer["created"] = secondsNow;
-    answer["model"] = model;
-    answer["choices"] = nlohmann::json::array({std::move(choice)});
-    answer["usage"] = {{"prompt_tokens", asked},
-                       {"completion_tokens", words(text_)},
-                       {"total_tokens", asked + words(text_)}};
-    return answer.dump();
+  static std::size_t countTokens(const nlohmann::json& messages) {
+    std::size_t count = 0;
+    for (const nlohmann::json& message : messages) {
+      const nlohmann::json& content = detail::memberOf(message, "content");
+      count += words(detail::textOf(content));
+      if (!content.is_array()) continue;
+      for (const nlohmann::json& part : content) count += words(detail::textOf(detail::memberOf(part, "text")));
+    }
+    return count;
   }
 
   static std::size_t words(std::string_view text) noexcept {
@@ -318,6 +295,7 @@ class SimulatedModel {
 
   std::string url_;
   std::weak_ptr<detail::Present> present_;
+  ModelProtocol protocol_ = ModelProtocol::openai;
   std::string text_ = "ok";
   Failures failures_;
   std::size_t resets_ = 0;

@@ -133,7 +133,6 @@ class SimulatedNetwork final : public Transport {
 
  private:
   using Models = std::map<std::string, std::shared_ptr<SimulatedModel>, std::less<>>;
-  static constexpr std::string_view path = "/chat/completions";
 
   static asio::awaitable<std::unique_ptr<HttpExchange>> answer(std::weak_ptr<detail::Present> present,
                                                                Environment environment,
@@ -148,7 +147,7 @@ class SimulatedNetwork final : public Transport {
     Duration latency{};
     if (const std::shared_ptr<detail::Present> now = present.lock()) {
       result = pathKnown ? model->arrive(now->chance())
-                         : detail::simulatedError(404, "invalid_request_error", "no such path");
+                         : model->refusal(404, "invalid_request_error", "no such path");
       latency = model->drawLatency(now->chance());
     }
     if (result.refused) {
@@ -180,10 +179,13 @@ class SimulatedNetwork final : public Transport {
   }
 
   [[nodiscard]] std::shared_ptr<SimulatedModel> find(std::string_view target) const {
-    if (!target.ends_with(path)) return nullptr;
-    target.remove_suffix(path.size());
-    const auto found = models_.find(target);
-    return found == models_.end() ? nullptr : found->second;
+    for (const ModelProtocol protocol : {ModelProtocol::openai, ModelProtocol::anthropic}) {
+      const std::string_view path = detail::simulatedPath(protocol);
+      if (!target.ends_with(path)) continue;
+      const auto found = models_.find(target.substr(0, target.size() - path.size()));
+      if (found != models_.end() && found->second->protocol_ == protocol) return found->second;
+    }
+    return nullptr;
   }
   [[nodiscard]] std::shared_ptr<SimulatedModel> findHost(std::string_view target) const {
     for (const auto& [url, model] : models_) {

@@ -245,7 +245,6 @@ TEST_CASE("error bodies of every shape give a message and never throw", "[route]
 TEST_CASE("the provider of a protocol is found by its name", "[route]") {
   const json context{{"messages", json::array()}};
   const ModelDescription model{.id = "m", .url = "http://a/v1"};
-  const auto request = lukhas::withProvider(
-      model.protocol, [&](auto provider) { return provider.makeRequest(model, context); });
+  const auto request = lukhas::providerOf(model).makeRequest(model, context, lukhas::Delivery::whole);
   CHECK(request.url == "http://a/v1/chat/completions");
 }

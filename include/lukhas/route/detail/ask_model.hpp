@@ -83,11 +83,12 @@ inline void takeFailure(AttemptEnd& end, const std::system_error& error, std::st
   const ModelRouterOptions& options = state->options;
   const RoutedModelPtr asked = place.model();
   const ModelDescription& model = asked->description;
+  const ProviderFunctions& provider = providerOf(model);
   AttemptEnd end;
   std::string key;
   try {
     key = findApiKey(model);
-    if (!key.empty()) withProvider(model.protocol, [&](auto provider) { provider.authorize(request, key); });
+    if (!key.empty()) provider.authorize(request, key);
     std::unique_ptr<HttpExchange> exchange = co_await options.transport->send(std::move(request));
     end.facts.status = exchange->status();
     end.facts.readHeaders([&exchange](std::string_view name) { return exchange->header(name); },
@@ -97,8 +98,7 @@ inline void takeFailure(AttemptEnd& end, const std::system_error& error, std::st
       co_return end;
     }
     const std::string body = co_await readAll(std::move(exchange), options.maxReplyBytes);
-    const auto read = [&](auto provider) { return provider.readAnswer(end.facts.status, body); };
-    takeAnswer(end, withProvider(model.protocol, read), key);
+    takeAnswer(end, provider.readAnswer(end.facts.status, body), key);
   } catch (const std::system_error& error) {
     takeFailure(end, error, key);
   } catch (const std::exception& error) {
@@ -131,9 +131,9 @@ inline void takeFailure(AttemptEnd& end, const std::system_error& error, std::st
 inline void takePiece(OpenedStream& stream, AttemptEnd& end) {
   if (end.facts.error) return;
   if (!end.piece.empty()) {
-    std::optional<ModelFault> fault = stream.reader.read(end.piece, stream.deltas);
+    std::optional<ModelFault> fault = stream.decoder->read(end.piece, stream.deltas);
     if (fault) takeAnswer(end, std::move(*fault), stream.key);
-  } else if (!stream.reader.isComplete()) {
+  } else if (!stream.decoder->isComplete()) {
     end.facts.error = RouteErrc::invalid_reply;
     end.message = "the stream ended before the model said that it was finished";
   } else {
@@ -146,12 +146,13 @@ inline void takePiece(OpenedStream& stream, AttemptEnd& end) {
                                                               ModelPlace place, HttpRequest request) {
   const RoutedModelPtr asked = place.model();
   const ModelDescription& model = asked->description;
+  const ProviderFunctions& provider = providerOf(model);
   AttemptEnd end;
   std::string key;
   std::shared_ptr<OpenedStream> stream;
   try {
     key = findApiKey(model);
-    if (!key.empty()) withProvider(model.protocol, [&](auto provider) { provider.authorize(request, key); });
+    if (!key.empty()) provider.authorize(request, key);
     std::unique_ptr<HttpExchange> exchange = co_await state->options.transport->send(std::move(request));
     end.facts.status = exchange->status();
     end.facts.readHeaders([&exchange](std::string_view name) { return exchange->header(name); },
@@ -160,7 +161,8 @@ inline void takePiece(OpenedStream& stream, AttemptEnd& end) {
       end.refusal.emplace(std::move(place), std::move(key), std::move(exchange));
       co_return end;
     }
-    stream = std::make_shared<OpenedStream>(std::move(place), std::move(key), std::move(exchange));
+    stream = std::make_shared<OpenedStream>(std::move(place), std::move(key), provider.makeDecoder(),
+                                            std::move(exchange));
   } catch (const std::system_error& error) {
     takeFailure(end, error, key);
   } catch (...) {
@@ -172,7 +174,7 @@ inline void takePiece(OpenedStream& stream, AttemptEnd& end) {
                        [](const ModelDelta& delta) { return delta.hasContent(); });
   };
   std::size_t read = 0;
-  while (!hasContent() && stream->exchange && !stream->reader.isDone()) {
+  while (!hasContent() && stream->exchange && !stream->decoder->isDone()) {
     AttemptEnd piece = co_await readPiece(stream);
     takePiece(*stream, piece);
     if (piece.facts.error) {
@@ -197,9 +199,8 @@ inline void takePiece(OpenedStream& stream, AttemptEnd& end) {
     body = co_await readBeginning(std::move(refusal.exchange), state->options.maxErrorBytes);
   } catch (...) {
   }
-  const ModelProtocol protocol = refusal.place.model()->description.protocol;
-  const auto read = [&](auto provider) { return provider.readAnswer(end.facts.status, body); };
-  takeAnswer(end, withProvider(protocol, read), refusal.key);
+  const ProviderFunctions& provider = providerOf(refusal.place.model()->description);
+  takeAnswer(end, provider.readAnswer(end.facts.status, body), refusal.key);
   refusal.place.release();
   co_return end;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -11,8 +12,10 @@
 
 #include "lukhas/async/world.hpp"
 #include "lukhas/core/histogram.hpp"
+#include "lukhas/route/anthropic_form.hpp"
 #include "lukhas/route/model.hpp"
 #include "lukhas/route/model_router_options.hpp"
+#include "lukhas/route/openai_form.hpp"
 #include "lukhas/core/quoted_text.hpp"
 #include "lukhas/route/route_machine.hpp"
 
@@ -32,11 +35,31 @@ struct RouteCall {
   RouteCall(RouteRequest asked, std::uint64_t number, RouteMachine decisions)
       : request(std::move(asked)), arrival(number), machine(std::move(decisions)) {}
 
+  // The conversation in the form that a protocol wants. Throws RouteErrc::not_expressible.
+  [[nodiscard]] const nlohmann::json& contextIn(ModelProtocol form) {
+    if (form == request.form()) return context();
+    if (!converted_)
+      converted_ = form == ModelProtocol::anthropic ? toAnthropicForm(context()) : toOpenAiForm(context());
+    return *converted_;
+  }
+  [[nodiscard]] const nlohmann::json& context() const noexcept {
+    return continued_ ? *continued_ : request.context();
+  }
+  // From now on this is asked.
+  void goOnWith(nlohmann::json context) {
+    continued_ = std::move(context);
+    converted_.reset();
+  }
+
   const RouteRequest request;
   const std::uint64_t arrival;  // older requests are served first
   RouteMachine machine;
   bool paid = false;               // the retry budget has paid for the next attempt
   std::vector<AttemptNote> notes;  // one for each attempt; they are as few as maxAttempts
+
+ private:
+  std::optional<nlohmann::json> continued_;
+  std::optional<nlohmann::json> converted_;
 };
 
 // "model_failed" for the router's own codes, "system:111" for others.

@@ -83,10 +83,11 @@ class RouterState : public std::enable_shared_from_this<RouterState> {
   Signal<CircuitEvent> onCircuitClosed;
   Signal<FailoverEvent> onFailover;
   Signal<RetryEvent> onRetry;
+  Signal<HedgeEvent> onHedge;
 
   void addModel(ModelDescription description);
   void removeModel(std::string_view id);
-  [[nodiscard]] CircuitState circuit(std::string_view id) const;
+  [[nodiscard]] std::shared_ptr<CircuitBreaker> breaker(std::string_view id) const;
 
   // Counts a request that begins.
   [[nodiscard]] RouteCall begin(RouteRequest request);
@@ -94,6 +95,11 @@ class RouterState : public std::enable_shared_from_this<RouterState> {
   [[nodiscard]] RouteTurn choose(RouteCall& call, ModelPlace held);
   // Before an attempt: counts it, and tells of a further one.
   void announce(const RouteCall& call, RoutedModel& model);
+  // A place at a model that a second attempt may ask while `running` has the first; none: there is none.
+  [[nodiscard]] ModelPlace chooseHedge(RouteCall& call, const RoutedModel& running);
+  void announceHedge(const RouteCall& call, const RoutedModel& slow, RoutedModel& model);
+  void countHedgeWin();
+  void countContinuation();
   // After an attempt: budget, throttling, and what the request does next.
   void settle(RouteCall& call, RoutedModel& model, const Verdict& verdict, const AttemptEnd& end,
               Duration took);
@@ -128,6 +134,8 @@ class RouterState : public std::enable_shared_from_this<RouterState> {
   }
 
   // All with the mutex held.
+  [[nodiscard]] static std::vector<RouteCandidate> candidatesOf(const std::vector<RoutedModelPtr>& models,
+                                                                const RoutedModel* held);
   [[nodiscard]] std::vector<RoutedModelPtr> capableModels(const RouteRequest& request, TimePoint now);
   void balanceModels(std::vector<RoutedModelPtr>& models, TimePoint now) const;
   [[nodiscard]] std::shared_ptr<RouteWaiter> enqueue(const RouteCall& call, const RouteStep& step,

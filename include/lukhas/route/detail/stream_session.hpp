@@ -1,6 +1,7 @@
 // StreamSession: what a ModelStream holds: one answer from its first content to its end.
 #pragma once
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -12,10 +13,10 @@
 #include "lukhas/async/child_task.hpp"
 #include "lukhas/core/quoted_text.hpp"
 #include "lukhas/route/circuit_breaker.hpp"
-#include "lukhas/route/detail/abortable_attempt.hpp"
-#include "lukhas/route/detail/ask_model.hpp"
+#include "lukhas/route/detail/attempts.hpp"
 #include "lukhas/route/detail/judge_attempt.hpp"
 #include "lukhas/route/detail/opened_stream.hpp"
+#include "lukhas/route/detail/partial_answer.hpp"
 #include "lukhas/route/detail/route_call.hpp"
 #include "lukhas/route/model_delta.hpp"
 
@@ -24,36 +25,32 @@ namespace lukhas::detail {
 // Nothing runs here between two calls of next(): the transport's own bound is the back-pressure.
 class StreamSession {
  public:
-  StreamSession(std::shared_ptr<RouterState> state, std::unique_ptr<RouteCall> call,
-                CircuitBreaker::Permit permit, std::shared_ptr<OpenedStream> stream, RoutedModelPtr model,
+  StreamSession(std::shared_ptr<RouterState> state, std::unique_ptr<RouteCall> call, Answered answered,
                 TimePoint began)
       : state_(std::move(state)),
         call_(std::move(call)),
-        model_(std::move(model)),
-        began_(began),
         firstContent_(state_->environment.now() - began),
-        waited_(state_->environment.now() - permit.began()),
         limit_(state_->options.streamLimit == Duration::zero()
                    ? TimePoint::max()
                    : Environment::saturatingAdd(began, state_->options.streamLimit)),
-        permit_(std::move(permit)),
-        stream_(std::move(stream)) {}
+        source_(*state_, std::move(answered)),
+        partial_(state_->options.maxPartialBytes) {}
   StreamSession(const StreamSession&) = delete;
   StreamSession& operator=(const StreamSession&) = delete;
   ~StreamSession() { leave(); }
 
-  [[nodiscard]] const std::string& modelId() const noexcept { return model_->description.id; }
+  [[nodiscard]] const std::string& modelId() const noexcept { return source_.model->description.id; }
   [[nodiscard]] unsigned attempts() const noexcept { return call_->machine.attempts() + 1; }
 
   static asio::awaitable<std::optional<ModelDelta>> next(std::shared_ptr<StreamSession> self) {
-    if (self->stream_ && self->state_->closed())
+    if (!self->ended_ && self->state_->closed())
       self->end(std::make_exception_ptr(routerClosed()), Errc::closed);
-    while (self->stream_) {
-      OpenedStream& stream = *self->stream_;
+    while (!self->ended_) {
+      OpenedStream& stream = *self->source_.stream;
       if (!stream.deltas.empty()) co_return self->handOver();
       if (self->broken_) {
-        self->interrupt();
-      } else if (stream.reader.isComplete() && (!stream.exchange || self->endAwaited_)) {
+        co_await self->goOn();
+      } else if (stream.decoder->isComplete() && (!stream.exchange || self->endAwaited_)) {
         self->succeed();
       } else {
         co_await self->readMore();
@@ -64,41 +61,47 @@ class StreamSession {
   }
 
  private:
+  // The model that speaks at this time.
+  struct Source {
+    Source(const RouterState& state, Answered answered)
+        : model(std::move(answered.model)),
+          permit(std::move(answered.permit)),
+          began(permit.began()),
+          waited(state.environment.now() - began),
+          stream(std::move(answered.end.stream)) {}
+
+    RoutedModelPtr model;
+    CircuitBreaker::Permit permit;
+    TimePoint began;
+    Duration waited;                       // until its first content
+    std::shared_ptr<OpenedStream> stream;  // empty once it has ended, in whatever way
+  };
+
   ModelDelta handOver() {
-    ModelDelta delta = std::move(stream_->deltas.front());
-    stream_->deltas.pop_front();
-    const std::size_t room =
-        state_->options.maxPartialBytes - std::min(state_->options.maxPartialBytes, said_.size());
-    if (!partCut_) {
-      said_ += cutText(delta.text, room);
-      partCut_ = delta.text.size() > room;
-    }
+    ModelDelta delta = std::move(source_.stream->deltas.front());
+    source_.stream->deltas.pop_front();
+    partial_.add(delta);
     usage_.inputTokens = std::max(usage_.inputTokens, delta.usage.inputTokens);
     usage_.outputTokens = std::max(usage_.outputTokens, delta.usage.outputTokens);
     reportTrial();
     return delta;
   }
-  // At most so many bytes, and no half of a character.
-  static std::string_view cutText(std::string_view text, std::size_t most) noexcept {
-    if (text.size() <= most) return text;
-    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0U) == 0x80U) --most;
-    return text.substr(0, most);
-  }
   // A trial's place is only kept for trialTimeout. A stream that has gone on well for half of that has shown
   // what a trial is to show; were its end waited for, long streams could never close a circuit.
   void reportTrial() {
-    if (!permit_.isTrial()) return;
-    if (state_->environment.now() - permit_.began() >= state_->options.breaker.trialTimeout / 2)
-      permit_.record(CircuitOutcome::success, waited_);
+    if (!source_.permit.isTrial()) return;
+    if (state_->environment.now() - source_.began >= state_->options.breaker.trialTimeout / 2)
+      source_.permit.record(CircuitOutcome::success, source_.waited);
   }
 
   asio::awaitable<void> readMore() {
     const std::shared_ptr<RouterState> state = state_;
-    const bool ending = stream_->reader.isDone();
+    const bool ending = source_.stream->decoder->isDone();
     endAwaited_ = ending;
-    const Duration between = ending ? abortGrace : Duration(model_->description.betweenTokensTimeout);
+    const Duration between =
+        ending ? abortGrace : Duration(source_.model->description.betweenTokensTimeout);
     if (ending || !waitUntil_) waitUntil_ = std::min(state->environment.after(between), limit_);
-    ChildTask<AttemptEnd> reading(state->environment, readPiece(stream_));
+    ChildTask<AttemptEnd> reading(state->environment, readPiece(source_.stream));
     const AbortableAttempt abortable(state, reading);
     std::optional<AttemptEnd> piece;
     std::exception_ptr left;
@@ -117,7 +120,7 @@ class StreamSession {
       if (!ending) (void)co_await reading.joinUntil(state->environment.after(abortGrace));
       co_return;
     }
-    takePiece(*stream_, *piece);
+    takePiece(*source_.stream, *piece);
     if (!ending && piece->facts.error) broken_ = std::move(*piece);
     if (hasContent()) waitUntil_.reset();
   }
@@ -131,32 +134,86 @@ class StreamSession {
     return end;
   }
   [[nodiscard]] bool hasContent() const {
-    return std::any_of(stream_->deltas.begin(), stream_->deltas.end(),
+    const std::deque<ModelDelta>& deltas = source_.stream->deltas;
+    return std::any_of(deltas.begin(), deltas.end(),
                        [](const ModelDelta& delta) { return delta.hasContent(); });
   }
 
   void succeed() {
-    permit_.record(CircuitOutcome::success, waited_);
-    state_->addUsage(*model_, usage_);
+    source_.permit.record(CircuitOutcome::success, source_.waited);
+    state_->addUsage(*source_.model, usage_);
     state_->succeeded(firstContent_);
-    stream_.reset();
+    ended_ = true;
+    source_.stream.reset();
   }
 
-  void interrupt() {
-    if (state_->closed()) return end(std::make_exception_ptr(routerClosed()), Errc::closed);
-    const Verdict verdict = judgeAttempt(state_->options, broken_->facts);
+  // After the stream broke: at another model, if it can be, or not at all.
+  asio::awaitable<void> goOn() {
+    if (state_->closed()) {
+      end(std::make_exception_ptr(routerClosed()), Errc::closed);
+      co_return;
+    }
+    AttemptEnd broken = std::move(*broken_);
+    broken_.reset();
+    const Verdict verdict = judgeAttempt(state_->options, broken.facts);
     const bool overall = verdict.error == RouteErrc::deadline_exceeded;  // it went on as it should
-    permit_.record(overall ? CircuitOutcome::neutral : verdict.health, waited_);
-    call_->notes.push_back({modelId(), verdict.error, broken_->facts.status,
-                            state_->environment.now() - began_, std::move(broken_->message),
-                            std::move(broken_->details)});
+    source_.permit.record(overall ? CircuitOutcome::neutral : verdict.health, source_.waited);
+    const Duration took = state_->environment.now() - source_.began;
+    std::optional<nlohmann::json> question = questionAfter(verdict);
+    if (question) state_->settle(*call_, *source_.model, verdict, broken, took);
+    call_->notes.push_back({modelId(), verdict.error, broken.facts.status, took, std::move(broken.message),
+                            std::move(broken.details)});
+    if (!question) {
+      interrupt(verdict.error);
+      co_return;
+    }
+    state_->addUsage(*source_.model, usage_);
+    usage_ = {};
+    source_.stream.reset();  // the model's place is free before another one is asked
+    call_->goOnWith(std::move(*question));
+    call_->machine.prolong(std::min(state_->environment.after(state_->options.deadline), limit_));
+    std::exception_ptr failure;
+    std::error_code code;
+    try {
+      Answered answered = co_await attemptUntilAnswered(state_, *call_, Delivery::stream);
+      source_ = Source(*state_, std::move(answered));
+      waitUntil_.reset();
+      endAwaited_ = false;
+      state_->countContinuation();
+      co_return;
+    } catch (const std::system_error& error) {
+      failure = std::current_exception();
+      code = error.code();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    if (isCancellation(code) || code == Errc::closed) {
+      end(failure, code);
+    } else {
+      interrupt(verdict.error);
+    }
+  }
+  // What another model is asked, if one may be.
+  [[nodiscard]] std::optional<nlohmann::json> questionAfter(const Verdict& verdict) const {
+    const ModelRouterOptions& options = state_->options;
+    const bool mayHelp = verdict.action == RouteAction::retry || verdict.action == RouteAction::fail_over;
+    if (!options.continueStream || !mayHelp || !partial_.canBeContinued()) return std::nullopt;
+    const nlohmann::json& context = call_->request.context();
+    if (partial_.text().empty()) return context;
+    try {
+      return options.continueStream(context, partial_.text());
+    } catch (...) {
+      return std::nullopt;
+    }
+  }
+
+  void interrupt(const std::error_code& cause) {
     nlohmann::json details;
     details["requestId"] = call_->request.id();
     details["attempts"] = attemptsToJson(call_->notes);
     details["modelId"] = modelId();
-    details["cause"] = outcomeName(verdict.error);
-    details["text"] = said_;
-    details["textCut"] = partCut_;
+    details["cause"] = outcomeName(cause);
+    partial_.describe(details);
     std::string message = fmt::format("request {}: {}", quotedText(call_->request.id(), 256),
                                       make_error_code(RouteErrc::stream_interrupted).message());
     message += lastAttemptText(call_->notes);
@@ -166,30 +223,27 @@ class StreamSession {
 
   void end(std::exception_ptr failure, std::error_code code) {
     failure_ = std::move(failure);
+    ended_ = true;
     state_->failed(code);
-    permit_.record(CircuitOutcome::neutral);
-    stream_.reset();
+    source_.permit.record(CircuitOutcome::neutral);
+    source_.stream.reset();
   }
   // The caller wants no more of it.
   void leave() {
-    if (stream_) end({}, asio::error::operation_aborted);
+    if (!ended_) end({}, asio::error::operation_aborted);
   }
 
   const std::shared_ptr<RouterState> state_;
   const std::unique_ptr<RouteCall> call_;
-  const RoutedModelPtr model_;
-  const TimePoint began_;
   const Duration firstContent_;  // from the request, over all attempts
-  const Duration waited_;        // the same of the model alone
   const TimePoint limit_;        // of the whole stream
-  CircuitBreaker::Permit permit_;
-  std::shared_ptr<OpenedStream> stream_;  // empty once it has ended, in whatever way
-  std::optional<AttemptEnd> broken_;      // how it broke; told when all that came before is handed over
-  std::optional<TimePoint> waitUntil_;    // for the next content
+  Source source_;
+  std::optional<AttemptEnd> broken_;    // how it broke; told when all that came before is handed over
+  std::optional<TimePoint> waitUntil_;  // for the next content
   bool endAwaited_ = false;
+  bool ended_ = false;
   ModelUsage usage_;  // the latest that the model counted
-  std::string said_;
-  bool partCut_ = false;
+  PartialAnswer partial_;
   std::exception_ptr failure_;
 };
 

@@ -22,6 +22,10 @@ inline bool isRouteId(std::string_view id) {
                       [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
+inline bool isModelProtocol(ModelProtocol protocol) noexcept {
+  return protocol == ModelProtocol::openai || protocol == ModelProtocol::anthropic;
+}
+
 inline bool isPort(std::string_view text) noexcept {
   unsigned port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
@@ -92,9 +96,10 @@ inline void checkModel(const ModelDescription& model) {
       who, "model.url", quotedText(detail::printableUrl(model.url), 1024), detail::isModelUrl(model.url),
       "http:// or https://, a host, a port of 1 to 65535 and a path, without user, query or fragment");
   requireOptionRule(who, "model.protocol", static_cast<int>(model.protocol),
-                    model.protocol == ModelProtocol::openai, "openai");
+                    detail::isModelProtocol(model.protocol), "openai or anthropic");
   for (const std::string& capability : model.capabilities) requireName(who, "model.capabilities", capability);
   requireOption(who, "model.weight", model.weight, 1U, 1'000U);
+  requireOption(who, "model.maxOutputTokens", model.maxOutputTokens, 1U, 10'000'000U);
   requireOption(who, "model.maxConcurrent", model.maxConcurrent, 1U, 100'000U);
   requireOption(who, "model.timeout", model.timeout, 1ms, 24h);
   requireOption(who, "model.firstTokenTimeout", model.firstTokenTimeout, 0ns, 24h);
@@ -124,6 +129,7 @@ inline void checkRequest(const RouteRequest& request) {
     if (!message.is_object())
       refuse("context.messages", fmt::format("must hold objects; one is of type {}", message.type_name()));
   }
+  if (!detail::isModelProtocol(request.form())) refuse("form", "must be openai or anthropic");
   if (request.session().size() > detail::maxRouteIdBytes) refuse("session", "must have at most 256 bytes");
   for (const std::string& requirement : request.requirements()) {
     if (!detail::isRouteId(requirement))

@@ -85,11 +85,11 @@ inline void RouterState::removeModel(std::string_view id) {
   for (const std::shared_ptr<RouteWaiter>& waiter : waiters) waiter->changed.resumeAll();
 }
 
-inline CircuitState RouterState::circuit(std::string_view id) const {
+inline std::shared_ptr<CircuitBreaker> RouterState::breaker(std::string_view id) const {
   const std::lock_guard lock(mutex_);
   const auto found = byId_.find(id);
   if (found == byId_.end()) throw unknownModel(id);
-  return found->second->breaker.state();
+  return {found->second, &found->second->breaker};
 }
 
 inline RouteCall RouterState::begin(RouteRequest request) {
@@ -133,21 +133,26 @@ inline void RouterState::balanceModels(std::vector<RoutedModelPtr>& models, Time
   models = std::move(ordered);
 }
 
+inline std::vector<RouteCandidate> RouterState::candidatesOf(const std::vector<RoutedModelPtr>& models,
+                                                             const RoutedModel* held) {
+  std::vector<RouteCandidate> candidates;
+  candidates.reserve(models.size());
+  for (const RoutedModelPtr& model : models) {
+    const bool busy = model->underWay >= model->description.maxConcurrent && held != model.get();
+    // Forced open has no end: a bound that no request reaches keeps the sums of times from overflowing.
+    const Duration circuitWait = std::min<Duration>(model->breaker.retryAfter(), longestCircuitWait);
+    candidates.push_back({model->number, busy, circuitWait, model->notBefore});
+  }
+  return candidates;
+}
+
 inline RouteTurn RouterState::choose(RouteCall& call, ModelPlace held) {
   RouteTurn turn;  // outlives the lock, as `held` does: a place that is given back needs it
   const std::lock_guard lock(mutex_);
   if (closed_) throw routerClosed();
   const TimePoint now = environment.now();
   const std::vector<RoutedModelPtr> models = capableModels(call.request, now);
-  std::vector<RouteCandidate> candidates;
-  candidates.reserve(models.size());
-  for (const RoutedModelPtr& model : models) {
-    const bool busy = model->underWay >= model->description.maxConcurrent && held.model() != model;
-    // Forced open has no end: a bound that no request reaches keeps the sums of times from overflowing.
-    const Duration circuitWait = std::min<Duration>(model->breaker.retryAfter(), longestCircuitWait);
-    candidates.push_back({model->number, busy, circuitWait, model->notBefore});
-  }
-  turn.step = call.machine.next(candidates, now);
+  turn.step = call.machine.next(candidatesOf(models, held.model().get()), now);
   if (turn.step.kind == RouteStep::Kind::fail) return turn;
   if (call.machine.attempts() > 0 && !call.paid) {
     call.paid = budget_.tryTake(call.machine.retryCause());
@@ -172,6 +177,19 @@ inline RouteTurn RouterState::choose(RouteCall& call, ModelPlace held) {
     turn.place = ModelPlace(shared_from_this(), chosen);
   }
   return turn;
+}
+
+inline ModelPlace RouterState::chooseHedge(RouteCall& call, const RoutedModel& running) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return {};
+  const TimePoint now = environment.now();
+  const std::vector<RoutedModelPtr> models = capableModels(call.request, now);
+  std::vector<RouteCandidate> candidates = candidatesOf(models, nullptr);
+  for (RouteCandidate& candidate : candidates) candidate.busy = candidate.busy || candidate.model == running.number;
+  const std::optional<std::size_t> ready = call.machine.hedge(candidates, now);
+  if (!ready || !budget_.tryTake(RetryCause::failure)) return {};
+  ++models[*ready]->underWay;
+  return {shared_from_this(), models[*ready]};
 }
 
 inline std::shared_ptr<RouteWaiter> RouterState::enqueue(const RouteCall& call, const RouteStep& step,
@@ -241,6 +259,27 @@ inline void RouterState::announce(const RouteCall& call, RoutedModel& model) {
     onFailover.emit(
         FailoverEvent{call.request.id(), call.notes.back().model, model.description.id, attempt, cause});
   }
+}
+
+inline void RouterState::announceHedge(const RouteCall& call, const RoutedModel& slow, RoutedModel& model) {
+  {
+    const std::lock_guard lock(mutex_);
+    ++counters_.attempts;
+    ++counters_.hedges;
+    ++model.account.attempts;
+  }
+  onHedge.emit(HedgeEvent{call.request.id(), slow.description.id, model.description.id,
+                          call.machine.attempts() + 2});
+}
+
+inline void RouterState::countHedgeWin() {
+  const std::lock_guard lock(mutex_);
+  ++counters_.hedgeWins;
+}
+
+inline void RouterState::countContinuation() {
+  const std::lock_guard lock(mutex_);
+  ++counters_.continuations;
 }
 
 inline void RouterState::settle(RouteCall& call, RoutedModel& model, const Verdict& verdict,
