@@ -166,7 +166,8 @@ TEST_CASE("any conversation is said in the other form or refused by name", "[rou
     context["messages"] = std::move(messages);
     for (auto* const convert : {&lukhas::toAnthropicForm, &lukhas::toOpenAiForm}) {
       try {
-        REQUIRE(convert(context).at("messages").is_array());
+        const json form = convert(context);
+        REQUIRE(form.at("messages").is_array());
       } catch (const lukhas::Error& error) {
         REQUIRE(error.code() == lukhas::RouteErrc::not_expressible);
         REQUIRE(error.details().at("field").is_string());

@@ -31,23 +31,28 @@ struct Outcomes {
 };
 
 struct Crowd : Outcomes, RouterFixture {
-  Crowd(std::uint64_t seed, lukhas::RouteBalance balance)
+  Crowd(std::uint64_t seed, lukhas::RouteBalance balance, bool hedges)
       : RouterFixture(
             0,
-            [balance](ModelRouterOptions& options) {
+            [balance, hedges](ModelRouterOptions& options) {
               options.balance = balance;
+              if (hedges) options.hedgeDelay = 300ms;
               options.breaker.failureThreshold = 8;  // three failures in ten are usual here
               options.breaker.openFor = 5s;
               options.budget.capacity = 200;
             },
             seed),
-        chance(seed) {
+        chance(seed),
+        hedged(hedges) {
     for (const std::string& id : ids) {
-      add(id, [](ModelDescription& model) {
+      const auto protocol = id < "c" ? lukhas::ModelProtocol::openai : lukhas::ModelProtocol::anthropic;
+      add(id, [protocol](ModelDescription& model) {
+        model.protocol = protocol;
         model.priority = 1;
         model.maxConcurrent = 50;
       });
       served(id)
+          .speaks(protocol)
           .reply(words)
           .latency(1ms, 500ms)
           .slow(1ms, 150)
@@ -60,6 +65,7 @@ struct Crowd : Outcomes, RouterFixture {
     const lukhas::Environment environment = world.environment();
     co_await environment.sleepFor(at);
     lukhas::RouteRequest request("req-" + std::to_string(number), lukhas::test::helloContext(), {"chat"});
+    if (hedged) request.idempotent();
     if (number % 2 == 0) {
       Ending ending;
       co_await lukhas::test::routeInto(environment, *router, request, ending);
@@ -79,15 +85,17 @@ struct Crowd : Outcomes, RouterFixture {
   }
 
   SplitMix chance;
+  bool hedged;
 };
 
 }  // namespace
 
 TEST_CASE("of ten thousand requests to failing models none is lost and none answered twice", "[route]") {
-  for (const auto balance : {lukhas::RouteBalance::in_order, lukhas::RouteBalance::latency}) {
+  for (const bool hedges : {false, true}) {
+    const auto balance = hedges ? lukhas::RouteBalance::latency : lukhas::RouteBalance::in_order;
     for (std::uint64_t seed = 1; seed <= (test::deep() ? 10U : 1U); ++seed) {
       INFO("seed " << seed);
-      Crowd crowd(seed, balance);
+      Crowd crowd(seed, balance, hedges);
       crowd.world.run();
       REQUIRE(crowd.ends == std::vector<unsigned>(requests, 1));
       REQUIRE(crowd.world.openConnections() == 0);
@@ -100,8 +108,11 @@ TEST_CASE("of ten thousand requests to failing models none is lost and none answ
       REQUIRE(metrics.queuedRequests == 0);
       // What was paid for: five tokens each, two hundred at the start, one for each answer that began.
       const std::uint64_t began = metrics.successfulRequests + crowd.interrupted;
-      REQUIRE(5 * (metrics.retries + metrics.failovers) <= 200 + began);
-      REQUIRE(metrics.attempts <= requests + metrics.retries + metrics.failovers);
+      const std::uint64_t further = metrics.retries + metrics.failovers + metrics.hedges;
+      REQUIRE(5 * further <= 200 + began);
+      REQUIRE(metrics.attempts <= requests + further);
+      REQUIRE((metrics.hedges > 10) == hedges);
+      REQUIRE(metrics.hedgeWins <= metrics.hedges);
       std::uint64_t attempts = 0;
       for (const std::string& id : ids) {
         REQUIRE(crowd.served(id).mostAtOnce() <= 50);
