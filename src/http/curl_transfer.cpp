@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <new>
+#include <string>
+#include <string_view>
 
 #include <sys/socket.h>
 
@@ -66,10 +69,13 @@ void CurlTransfer::configure(const CurlTransportOptions& options) {
 #else
   set(easy, CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
-  set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  set(easy, CURLOPT_HTTP_VERSION,
+      static_cast<long>(options.http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+  // Of what libcurl knows only this: what other codings make of one piece has hardly a bound.
+  if (options.decompress) set(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
   set(easy, CURLOPT_NOSIGNAL, 1L);
   set(easy, CURLOPT_FOLLOWLOCATION, 0L);
-  set(easy, CURLOPT_PROXY, "");  // none, whatever the environment says
+  configureProxy(options);
   set(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
 #if LIBCURL_VERSION_NUM >= 0x075700
   set(easy, CURLOPT_QUICK_EXIT, 1L);  // an abort does not wait for a thread that resolves a name
@@ -107,6 +113,25 @@ void CurlTransfer::configure(const CurlTransportOptions& options) {
   set(easy, CURLOPT_OPENSOCKETDATA, static_cast<void*>(this));
   set(easy, CURLOPT_PREREQFUNCTION, &CurlTransfer::onPrerequest);
   set(easy, CURLOPT_PREREQDATA, static_cast<void*>(this));
+}
+
+void CurlTransfer::configureProxy(const CurlTransportOptions& options) {
+  CURL* const easy = easy_.get();
+  if (!options.proxyFromEnvironment) {
+    set(easy, CURLOPT_PROXY, "");  // none, whatever the environment says
+    return;
+  }
+  // What a proxy says of its tunnel is no part of the answer.
+  set(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  const char* excepted = std::getenv("no_proxy");
+  if (excepted == nullptr) excepted = std::getenv("NO_PROXY");
+  const std::string_view hosts = excepted == nullptr ? std::string_view() : std::string_view(excepted);
+  if (hosts == "*") {  // libcurl knows it only alone
+    set(easy, CURLOPT_PROXY, "");
+    return;
+  }
+  const std::string noProxy = fmt::format("localhost,127.0.0.1,::1,{}", hosts);
+  set(easy, CURLOPT_NOPROXY, noProxy.c_str());
 }
 
 void CurlTransfer::configureMethod() {
@@ -211,12 +236,18 @@ void CurlTransfer::wake() {
 }
 
 // libcurl sends a second time, on another connection, when a kept one ends without an answer. A model would
-// then work twice for one request; so only a request of which nothing had left may go again.
+// then work twice for one request; so only a request of which nothing had left may go again. What was sent to
+// a proxy for a tunnel is no part of it.
 bool CurlTransfer::maySend() {
   long sentBytes = 0;
   curl_easy_getinfo(easy_.get(), CURLINFO_REQUEST_SIZE, &sentBytes);
-  if (sentBytes > 0) sendingAgain_ = true;
-  return sentBytes == 0;
+  if (bytesBefore_ && sentBytes > *bytesBefore_) sendingAgain_ = true;
+  return !sendingAgain_;
+}
+
+void CurlTransfer::aboutToSend() {
+  bytesBefore_ = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_REQUEST_SIZE, &*bytesBefore_);
 }
 
 std::size_t CurlTransfer::onHeader(char* data, std::size_t size, std::size_t count, void* transfer) noexcept {
@@ -241,7 +272,9 @@ std::size_t CurlTransfer::onBody(char* data, std::size_t size, std::size_t count
 
 // Not inherited by child processes: one that lives on would keep a connection open that was closed here.
 curl_socket_t CurlTransfer::onOpenSocket(void* transfer, curlsocktype, curl_sockaddr* address) noexcept {
-  if (!static_cast<CurlTransfer*>(transfer)->maySend()) return CURL_SOCKET_BAD;
+  auto& self = *static_cast<CurlTransfer*>(transfer);
+  if (!self.maySend()) return CURL_SOCKET_BAD;
+  self.bytesBefore_.reset();
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
@@ -249,7 +282,9 @@ curl_socket_t CurlTransfer::onOpenSocket(void* transfer, curlsocktype, curl_sock
 int CurlTransfer::onPrerequest(void* transfer, char*, char*, int, int) noexcept {
   auto& self = *static_cast<CurlTransfer*>(transfer);
   self.connected_ = true;
-  return self.maySend() ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+  if (!self.maySend()) return CURL_PREREQFUNC_ABORT;
+  self.aboutToSend();
+  return CURL_PREREQFUNC_OK;
 }
 
 }  // namespace lukhas::detail

@@ -6,6 +6,7 @@
 #include <exception>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -79,6 +80,7 @@ class CurlTransfer {
 
   void wake();
   void configure(const CurlTransportOptions& options);
+  void configureProxy(const CurlTransportOptions& options);
   void configureMethod();
   void configureHeaders();
   void addHeader(const std::string& line);
@@ -86,6 +88,7 @@ class CurlTransfer {
   bool takeHeader(std::string_view line);
   std::size_t keepBody(std::string_view piece);
   bool maySend();
+  void aboutToSend();
   static std::size_t onHeader(char* data, std::size_t size, std::size_t count, void* transfer) noexcept;
   static std::size_t onBody(char* data, std::size_t size, std::size_t count, void* transfer) noexcept;
   static curl_socket_t onOpenSocket(void* transfer, curlsocktype, curl_sockaddr* address) noexcept;
@@ -102,6 +105,7 @@ class CurlTransfer {
   Phase phase_ = Phase::queued;
   std::exception_ptr failure_;
   bool paused_ = false;
+  std::optional<long> bytesBefore_;  // sent on the connection before the request itself
   bool sendingAgain_ = false;    // libcurl wanted to send a request twice
   bool connected_ = false;       // a connection stood
   bool callbackFailed_ = false;  // no memory for what arrived

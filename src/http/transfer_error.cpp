@@ -8,7 +8,9 @@ namespace lukhas::detail {
 
 RouteErrc routeErrcOf(CURLcode code, std::string_view cause) noexcept {
   switch (code) {
+    case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST: return RouteErrc::name_not_resolved;
+    case CURLE_PROXY:
     case CURLE_COULDNT_CONNECT: return RouteErrc::connect_failed;
     // No other time limit is set than the one for connecting.
     case CURLE_OPERATION_TIMEDOUT: return RouteErrc::connect_timed_out;
@@ -32,6 +34,8 @@ RouteErrc routeErrcOf(CURLcode code, std::string_view cause) noexcept {
     case CURLE_RECV_ERROR:
       return cause.find("chunked-encoding") == std::string_view::npos ? RouteErrc::connection_lost
                                                                       : RouteErrc::bad_http;
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
     case CURLE_SEND_ERROR:

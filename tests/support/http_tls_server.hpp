@@ -1,9 +1,12 @@
-// HttpTlsServer: a TLS server with a certificate of its own that nobody knows, run by the openssl command.
+// HttpTlsServer: a TLS server with a certificate of its own that nobody knows, run by a command: openssl for
+// HTTP/1, nghttpd for HTTP/2.
 #pragma once
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -15,21 +18,28 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <asio.hpp>
 #include <fmt/format.h>
 
 namespace lukhas::test {
 
-// Listens on a free port of loopback and answers every GET with a page about its connection. The certificate
-// is for the address 127.0.0.1, and for no name.
+// Listens on a free port of loopback and answers every GET with a page (over HTTP/1, about its connection). The
+// certificate is for the address 127.0.0.1, and for no name but `name`.
 class HttpTlsServer {
  public:
-  HttpTlsServer() {
+  enum class Speaks { http1, http2 };
+
+  explicit HttpTlsServer(const std::string& name = {}, Speaks speaks = Speaks::http1) {
     std::string pattern = (std::filesystem::temp_directory_path() / "lukhas-tls-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary directory");
     directory_ = pattern;
     run({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "2", "-subj", "/CN=lukhas test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
-         path("key.pem"), "-out", certificate()});
+         "-days", "2", "-subj", "/CN=lukhas test", "-addext", "subjectAltName=IP:127.0.0.1" + (name.empty() ? std::string() : ",DNS:" + name),
+         "-keyout", path("key.pem"), "-out", certificate()});
+    if (speaks == Speaks::http2) {
+      startHttp2();
+      return;
+    }
     process_ = start({"openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-cert", certificate(), "-key",
                       path("key.pem")});
     readPort();
@@ -53,6 +63,27 @@ class HttpTlsServer {
     std::FILE* output = nullptr;
   };
 
+  // It cannot choose a port and say which: one that is free now is given to it.
+  void startHttp2() {
+    std::ofstream(path("index.html")) << "hello over HTTP/2";
+    asio::io_context io;
+    {
+      asio::ip::tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
+      port_ = acceptor.local_endpoint().port();
+    }
+    process_ = start({"nghttpd", "--address=127.0.0.1", "--htdocs=" + directory_.string(), std::to_string(port_),
+                      path("key.pem"), certificate()});
+    for (int left = 1000; left > 0; --left) {
+      asio::ip::tcp::socket socket(io);
+      asio::error_code error;
+      socket.connect({asio::ip::address_v4::loopback(), static_cast<std::uint16_t>(port_)}, error);
+      if (!error) return;
+      ::usleep(10'000);  // the process is not there yet, and says nothing when it is
+    }
+    stop();
+    throw std::runtime_error("nghttpd does not listen");
+  }
+
   [[nodiscard]] std::string path(const char* name) const { return directory_ / name; }
 
   static Process start(const std::vector<std::string>& command) {
@@ -72,7 +103,7 @@ class HttpTlsServer {
     ::posix_spawn_file_actions_destroy(&actions);
     ::close(ends[1]);
     process.output = ::fdopen(ends[0], "r");
-    if (failed != 0) throw std::runtime_error("this test needs the command openssl");
+    if (failed != 0) throw std::runtime_error("this test needs the command " + command[0]);
     return process;
   }
 

@@ -38,6 +38,16 @@ struct CurlTransportOptions {
   Duration maxConnectionAge = std::chrono::minutes(10);
   // A file of certificates (PEM) of the authorities to trust, in place of the system's. Empty: the system's.
   std::string caFile = {};
+  // Whether requests go through the proxies that the environment names (http_proxy, https_proxy, all_proxy, but
+  // for the hosts of no_proxy), as other programs' do. Loopback is never asked for through a proxy.
+  bool proxyFromEnvironment = true;
+  // Whether the server is asked to compress its answers (gzip), which arrive decompressed then. The limits on a
+  // body hold for what it is decompressed; a piece of 16 KiB may be 16 MiB.
+  bool decompress = true;
+  // Whether HTTP/2 is spoken where a server over TLS offers it. Each request has a connection of its own at its
+  // time there too, so that an abort closes a socket; but libcurl takes up to 32 MiB from a server that sends
+  // faster than the answer is read, whatever maxBufferedBytes says. That is why it is not the default.
+  bool http2 = false;
 };
 
 struct CurlTransportMetrics {
@@ -66,7 +76,7 @@ struct CurlTransportMetrics {
   [[nodiscard]] nlohmann::json toJson() const { return metricsToJson(*this); }
 };
 
-// The Transport for real endpoints. HTTP/1.1 with keep-alive, TLS from 1.2 on.
+// The Transport for real endpoints. HTTP/1.1 with keep-alive, or HTTP/2 by option, TLS from 1.2 on.
 //
 //   asio::io_context io;
 //   lukhas::Environment environment{io.get_executor()};
@@ -78,15 +88,11 @@ struct CurlTransportMetrics {
 // - A request is sent once. Where a kept connection turns out to be dead, the request goes to a new one only
 //   if nothing of it had left; otherwise the call fails with connection_lost, and the router decides.
 // - Certificates and host names are verified; there is no way to turn that off. Nothing is taken from the
-//   surroundings: no proxy of the environment, no .netrc, no cookies, no redirects, no signals.
+//   surroundings but the proxies of the environment: no .netrc, no cookies, no redirects, no signals.
 // - An abort (exchange destroyed, send() or read() cancelled) has closed the socket when the call returns to
 //   its caller, from whichever thread it comes.
-// - The body arrives as it was sent: nothing is decompressed.
 // - Of a body, HttpRequest::maxBufferedBytes are held, at least 2 KiB. One line of headers may have 100 KiB
 //   whatever maxHeaderBytes says, which is libcurl's own limit.
-//
-// HTTP/2 is not used: a paused stream of a shared connection could hold tens of megabytes, and an abort would
-// not close a socket.
 //
 // A request for which neither a connection nor a place in the queue is free is refused with
 // RouteErrc::overloaded (details: maximum). A request that cannot be sent at all (an URL without http or
