@@ -106,9 +106,9 @@ class CurlTransfer {
   std::exception_ptr failure_;
   bool paused_ = false;
   std::optional<long> bytesBefore_;  // sent on the connection before the request itself
-  bool sendingAgain_ = false;    // libcurl wanted to send a request twice
-  bool connected_ = false;       // a connection stood
-  bool callbackFailed_ = false;  // no memory for what arrived
+  bool sendingAgain_ = false;        // libcurl wanted to send a request twice
+  bool connected_ = false;           // a connection stood
+  bool callbackFailed_ = false;      // no memory for what arrived
   std::size_t pauses_ = 0;
   std::array<char, CURL_ERROR_SIZE> errorText_{};
   std::unique_ptr<curl_slist, ListCleanup> headerList_;

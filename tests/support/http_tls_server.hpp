@@ -23,8 +23,8 @@
 
 namespace lukhas::test {
 
-// Listens on a free port of loopback and answers every GET with a page (over HTTP/1, about its connection). The
-// certificate is for the address 127.0.0.1, and for no name but `name`.
+// Listens on a free port of loopback and answers every GET with a page (over HTTP/1, about its connection).
+// The certificate is for the address 127.0.0.1, and for no name but `name`.
 class HttpTlsServer {
  public:
   enum class Speaks { http1, http2 };
@@ -34,8 +34,9 @@ class HttpTlsServer {
     if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary directory");
     directory_ = pattern;
     run({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "2", "-subj", "/CN=lukhas test", "-addext", "subjectAltName=IP:127.0.0.1" + (name.empty() ? std::string() : ",DNS:" + name),
-         "-keyout", path("key.pem"), "-out", certificate()});
+         "-days", "2", "-subj", "/CN=lukhas test", "-addext",
+         "subjectAltName=IP:127.0.0.1" + (name.empty() ? std::string() : ",DNS:" + name), "-keyout",
+         path("key.pem"), "-out", certificate()});
     if (speaks == Speaks::http2) {
       startHttp2();
       return;
@@ -71,8 +72,8 @@ class HttpTlsServer {
       asio::ip::tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
       port_ = acceptor.local_endpoint().port();
     }
-    process_ = start({"nghttpd", "--address=127.0.0.1", "--htdocs=" + directory_.string(), std::to_string(port_),
-                      path("key.pem"), certificate()});
+    process_ = start({"nghttpd", "--address=127.0.0.1", "--htdocs=" + directory_.string(),
+                      std::to_string(port_), path("key.pem"), certificate()});
     for (int left = 1000; left > 0; --left) {
       asio::ip::tcp::socket socket(io);
       asio::error_code error;

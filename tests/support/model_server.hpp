@@ -19,23 +19,23 @@ namespace lukhas::test {
 
 enum class ModelMode : std::uint8_t {
   answers,
-  answers_compressed,      // as gzip
-  stalls_before_headers,   // accepts the request and says nothing
-  stalls_midway,           // after half of the answer; of a stream, after the first word
-  drips,                   // a byte at a time, too slowly
-  resets,                  // the connection ends with a reset, without an answer
-  closes_early,            // the connection ends in the middle of the answer
-  ends_early,              // HTTP's end comes in order, but the answer has none
-  breaks_chunks,           // the length of a chunk is no number
-  says_no_json,            // an answer, or an event, that cannot be read
+  answers_compressed,     // as gzip
+  stalls_before_headers,  // accepts the request and says nothing
+  stalls_midway,          // after half of the answer; of a stream, after the first word
+  drips,                  // a byte at a time, too slowly
+  resets,                 // the connection ends with a reset, without an answer
+  closes_early,           // the connection ends in the middle of the answer
+  ends_early,             // HTTP's end comes in order, but the answer has none
+  breaks_chunks,          // the length of a chunk is no number
+  says_no_json,           // an answer, or an event, that cannot be read
   endless_headers,
-  throttles,               // 429, with `headers`
-  overloaded,              // 529
-  overloaded_inside,       // an error inside a 200; of a stream, as its first event
-  fails_midway,            // of a stream, an error after the first word; else as overloaded_inside
-  wrong_content_type,      // a page for people
-  redirects,               // to `elsewhere`
-  refuses_key,             // 401, with the key that was sent in its words, as some do
+  throttles,           // 429, with `headers`
+  overloaded,          // 529
+  overloaded_inside,   // an error inside a 200; of a stream, as its first event
+  fails_midway,        // of a stream, an error after the first word; else as overloaded_inside
+  wrong_content_type,  // a page for people
+  redirects,           // to `elsewhere`
+  refuses_key,         // 401, with the key that was sent in its words, as some do
 };
 
 [[nodiscard]] constexpr const char* toString(ModelMode mode) noexcept {
@@ -76,7 +76,8 @@ class ModelServer {
   static constexpr std::string_view words = "one two";
 
   explicit ModelServer(ModelServerSettings settings = {})
-      : settings_(std::move(settings)), server_([this](Connection& connection) { return serve(connection); }) {}
+      : settings_(std::move(settings)),
+        server_([this](Connection& connection) { return serve(connection); }) {}
 
   [[nodiscard]] std::string url() const { return server_.url("/v1"); }
   [[nodiscard]] HttpTestServer& http() noexcept { return server_; }
@@ -140,15 +141,16 @@ class ModelServer {
     co_return co_await wholeAnswer(connection, asked);
   }
 
-  static asio::awaitable<void> refuse(Connection& connection, const Asked& asked, int status, std::string type,
-                                      std::string message, std::string headers = {}) {
+  static asio::awaitable<void> refuse(Connection& connection, const Asked& asked, int status,
+                                      std::string type, std::string message, std::string headers = {}) {
     const nlohmann::json fault = detail::simulatedFault(asked.protocol, type, message);
     co_await connection.answer(fault.dump(), headers + "Content-Type: application/json\r\n", status);
   }
 
   static asio::awaitable<void> writeHeaders(Connection& connection) {
     co_await connection.write("HTTP/1.1 200 OK\r\n");
-    for (int i = 0; i < 1'000'000; ++i) co_await connection.write("X-More: " + std::string(1000, 'x') + "\r\n");
+    for (int i = 0; i < 1'000'000; ++i)
+      co_await connection.write("X-More: " + std::string(1000, 'x') + "\r\n");
   }
 
   static detail::SimulatedWords wordsOf() { return {"m", std::string(words), 1, 0, 3, 2}; }
@@ -156,8 +158,8 @@ class ModelServer {
   asio::awaitable<bool> wholeAnswer(Connection& connection, const Asked& asked) {
     std::string body = detail::simulatedAnswer(asked.protocol, wordsOf());
     const std::string half = body.substr(0, body.size() / 2);
-    const std::string head =
-        fmt::format("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.size());
+    const std::string head = fmt::format(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.size());
     switch (settings_.mode) {
       case ModelMode::stalls_midway:
         co_await connection.write(head + half);
@@ -171,7 +173,9 @@ class ModelServer {
         co_return false;
       case ModelMode::says_no_json: co_await connection.answer("{\"choices\": oops"); co_return true;
       case ModelMode::overloaded_inside:
-      case ModelMode::fails_midway: body = detail::simulatedFault(asked.protocol, "overloaded_error", "busy").dump(); break;
+      case ModelMode::fails_midway:
+        body = detail::simulatedFault(asked.protocol, "overloaded_error", "busy").dump();
+        break;
       default: break;
     }
     co_await connection.answer(body, "Content-Type: application/json\r\n");
@@ -194,7 +198,8 @@ class ModelServer {
         co_await connection.write(head + chunk("event: message_delta\ndata: {oops\n\n") + lastChunk);
         co_return true;
       case ModelMode::overloaded_inside:
-        co_await connection.write(head + chunk(events.beginning() + events.fault("overloaded_error")) + lastChunk);
+        co_await connection.write(head + chunk(events.beginning() + events.fault("overloaded_error")) +
+                                  lastChunk);
         co_return true;
       default: break;
     }
@@ -230,7 +235,8 @@ class ModelServer {
     co_return true;
   }
 
-  // A gzip file whose only block is stored as it is (RFC 1951, section 3.2.4; RFC 1952): no compressor needed.
+  // A gzip file whose only block is stored as it is (RFC 1951, section 3.2.4; RFC 1952): no compressor
+  // needed.
   static std::string gzipOf(std::string_view bytes) {
     std::uint32_t sum = 0xFFFFFFFFU;
     for (const char c : bytes) {
@@ -239,7 +245,8 @@ class ModelServer {
     }
     const auto little = [](std::uint32_t value, int count) {
       std::string text;
-      for (int i = 0; i < count; ++i) text += static_cast<char>((value >> (8 * static_cast<unsigned>(i))) & 0xFFU);
+      for (int i = 0; i < count; ++i)
+        text += static_cast<char>((value >> (8 * static_cast<unsigned>(i))) & 0xFFU);
       return text;
     };
     const auto size = static_cast<std::uint32_t>(bytes.size());

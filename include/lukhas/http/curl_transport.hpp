@@ -38,15 +38,15 @@ struct CurlTransportOptions {
   Duration maxConnectionAge = std::chrono::minutes(10);
   // A file of certificates (PEM) of the authorities to trust, in place of the system's. Empty: the system's.
   std::string caFile = {};
-  // Whether requests go through the proxies that the environment names (http_proxy, https_proxy, all_proxy, but
-  // for the hosts of no_proxy), as other programs' do. Loopback is never asked for through a proxy.
+  // Whether requests go through the proxies that the environment names (http_proxy, https_proxy, all_proxy,
+  // but for the hosts of no_proxy), as other programs' do. Loopback is never asked for through a proxy.
   bool proxyFromEnvironment = true;
-  // Whether the server is asked to compress its answers (gzip), which arrive decompressed then. The limits on a
-  // body hold for what it is decompressed; a piece of 16 KiB may be 16 MiB.
+  // Whether the server is asked to compress its answers (gzip), which arrive decompressed then. The limits on
+  // a body hold for what it is decompressed; a piece of 16 KiB may be 16 MiB.
   bool decompress = true;
-  // Whether HTTP/2 is spoken where a server over TLS offers it. Each request has a connection of its own at its
-  // time there too, so that an abort closes a socket; but libcurl takes up to 32 MiB from a server that sends
-  // faster than the answer is read, whatever maxBufferedBytes says. That is why it is not the default.
+  // Whether HTTP/2 is spoken where a server over TLS offers it. Each request has a connection of its own at
+  // its time there too, so that an abort closes a socket; but libcurl takes up to 32 MiB from a server that
+  // sends faster than the answer is read, whatever maxBufferedBytes says. That is why it is not the default.
   bool http2 = false;
 };
 

@@ -77,8 +77,8 @@ class AnthropicMessages {
       std::string text = textOf(memberOf(part, type == "text" ? "text" : "refusal"));
       if (!text.empty()) blocks.push_back(textBlock(std::move(text)));
     } else if (type == "image_url") {
-      blocks.push_back({{"type", "image"},
-                        {"source", imageSource(textOf(memberOf(memberOf(part, "image_url"), "url")))}});
+      blocks.push_back(
+          {{"type", "image"}, {"source", imageSource(textOf(memberOf(memberOf(part, "image_url"), "url")))}});
     } else {
       throw notExpressible("messages[].content[].type", "is none of text, refusal and image_url");
     }
@@ -151,7 +151,8 @@ class AnthropicMessages {
   if (choice == "auto" || choice == "none") return {{"type", choice}};
   if (choice == "required") return {{"type", "any"}};
   const nlohmann::json& name = memberOf(memberOf(choice, "function"), "name");
-  if (!name.is_string()) throw notExpressible("tool_choice", "is none of auto, none, required and a function");
+  if (!name.is_string())
+    throw notExpressible("tool_choice", "is none of auto, none, required and a function");
   return {{"type", "tool"}, {"name", name}};
 }
 

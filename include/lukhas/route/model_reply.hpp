@@ -12,8 +12,8 @@
 
 namespace lukhas {
 
-// Tokens, as the model counted them; zero where it did not say. Those that it read from or wrote to a cache of
-// prompts count as input.
+// Tokens, as the model counted them; zero where it did not say. Those that it read from or wrote to a cache
+// of prompts count as input.
 struct ModelUsage {
   std::uint64_t inputTokens = 0;
   std::uint64_t outputTokens = 0;

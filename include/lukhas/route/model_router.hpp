@@ -43,6 +43,13 @@ namespace lukhas {
 // wait, and oldest requests are served first. A wait that leaves no time for an attempt is not begun: the
 // request fails at once, and its error tells how long the wait would have been.
 //
+// Forms. A request's context is written as OpenAI's protocol wants it, or, with RouteRequest::inForm(), as
+// Anthropic's does; models of both protocols are asked, each in its own words. One whose protocol has no word
+// for part of the request is passed over with RouteErrc::not_expressible.
+//
+// Hedging, by option: see ModelRouterOptions::hedgeDelay. The attempt that was slower is cancelled, counts as
+// one of maxAttempts, and says nothing to its circuit.
+//
 // What counts against a model's circuit: no connection, a lost one, 5xx, 408, 409, an unreadable answer, the
 // attempt's time-out, and hanging until the request's deadline. What does not: 429, a spent quota, a wrong
 // key, a refused request, a caller who left, and a deadline that left an attempt less than half of its time.
@@ -90,7 +97,9 @@ class ModelRouter {
   [[nodiscard]] CircuitState circuit(std::string_view id) const { return state_->breaker(id)->state(); }
   // The model's circuit itself, to force it open or closed by hand. It stays valid when the model is
   // unregistered, and controls nothing then. Throws RouteErrc::unknown_model.
-  [[nodiscard]] std::shared_ptr<CircuitBreaker> breaker(std::string_view id) const { return state_->breaker(id); }
+  [[nodiscard]] std::shared_ptr<CircuitBreaker> breaker(std::string_view id) const {
+    return state_->breaker(id);
+  }
 
   [[nodiscard]] RouterMetrics getMetrics() const { return state_->metrics(); }
   // Unhealthy while a circuit is not closed, while a model has asked to be left alone for longer than a

@@ -22,7 +22,8 @@ namespace lukhas {
 // next() gives the next delta, or nothing once the model has said that it is finished. A stream that breaks
 // after that much was handed over, stalls for betweenTokensTimeout, or ends without its end, throws
 // RouteErrc::stream_interrupted, whose details()["text"] is what came before; and throws the same again when
-// it is asked again. All that came is handed over first.
+// it is asked again. All that came is handed over first. With ModelRouterOptions::continueStream the next
+// model is asked to go on instead, and next() gives what that one says; model() tells who speaks.
 //
 // Back-pressure: nothing is read from the model that nobody has asked for, beyond the transport's buffer
 // (HttpRequest::maxBufferedBytes). A slow reader is not held against the model: the time between two calls
@@ -47,9 +48,9 @@ class ModelStream {
     return detail::StreamSession::next(session_);
   }
 
-  // The id of the model that answers.
+  // The id of the model that answers now.
   [[nodiscard]] const std::string& model() const noexcept { return session_->modelId(); }
-  // How many attempts it took, over all models.
+  // How many attempts it took so far, over all models.
   [[nodiscard]] unsigned attempts() const noexcept { return session_->attempts(); }
 
  private:

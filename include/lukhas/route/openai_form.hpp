@@ -63,7 +63,8 @@ class OpenAiMessages {
       } else if (type == "text") {
         parts.push_back({{"type", "text"}, {"text", textOf(memberOf(block, "text"))}});
       } else if (type == "image") {
-        parts.push_back({{"type", "image_url"}, {"image_url", {{"url", imageUrl(memberOf(block, "source"))}}}});
+        parts.push_back(
+            {{"type", "image_url"}, {"image_url", {{"url", imageUrl(memberOf(block, "source"))}}}});
       } else {
         throw notExpressible("messages[].content[].type", "is none of text, image and tool_result");
       }
@@ -76,7 +77,8 @@ class OpenAiMessages {
   static std::string imageUrl(const nlohmann::json& source) {
     const std::string type = textOf(memberOf(source, "type"));
     if (type == "url") return textOf(memberOf(source, "url"));
-    if (type != "base64") throw notExpressible("messages[].content[].source.type", "is neither url nor base64");
+    if (type != "base64")
+      throw notExpressible("messages[].content[].source.type", "is neither url nor base64");
     return "data:" + textOf(memberOf(source, "media_type")) + ";base64," + textOf(memberOf(source, "data"));
   }
 
@@ -94,9 +96,8 @@ class OpenAiMessages {
         nlohmann::json function;
         function["name"] = textOf(memberOf(block, "name"));
         function["arguments"] = input.is_object() ? writeJson(input) : std::string("{}");
-        calls.push_back({{"id", textOf(memberOf(block, "id"))},
-                         {"type", "function"},
-                         {"function", std::move(function)}});
+        calls.push_back(
+            {{"id", textOf(memberOf(block, "id"))}, {"type", "function"}, {"function", std::move(function)}});
       } else if (type != "thinking" && type != "redacted_thinking") {
         throw notExpressible("messages[].content[].type", "is none of text, tool_use and thinking");
       }

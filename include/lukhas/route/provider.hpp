@@ -35,12 +35,12 @@ namespace lukhas {
 //   router.registerModel({.id = "mine", .url = "…", .provider = &lukhas::providerFunctions<MyProvider>()});
 template <class P>
 concept Provider = StreamReader<typename P::StreamReader> &&
-                   requires(const ModelDescription& model, const nlohmann::json& context, HttpRequest& request) {
-                     { P::form } -> std::convertible_to<ModelProtocol>;
-                     { P::makeRequest(model, context, Delivery{}) } -> std::same_as<HttpRequest>;
-                     { P::readAnswer(int{}, std::string_view{}) } -> std::same_as<ModelAnswer>;
-                     { P::authorize(request, std::string_view{}) } -> std::same_as<void>;
-                   };
+    requires(const ModelDescription& model, const nlohmann::json& context, HttpRequest& request) {
+  { P::form } -> std::convertible_to<ModelProtocol>;
+  { P::makeRequest(model, context, Delivery{}) } -> std::same_as<HttpRequest>;
+  { P::readAnswer(int{}, std::string_view{}) } -> std::same_as<ModelAnswer>;
+  { P::authorize(request, std::string_view{}) } -> std::same_as<void>;
+};
 
 // The same as functions that the router calls.
 struct ProviderFunctions {

@@ -45,9 +45,8 @@ struct HedgeEvent {
   unsigned attempt = 0;  // the number of the attempt that begins: 2 or more
 
   friend std::ostream& operator<<(std::ostream& out, const HedgeEvent& event) {
-    return out << "request " << quotedText(event.requestId, 256) << " asks "
-               << quotedText(event.modelId, 256) << " beside " << quotedText(event.slow, 256) << " (attempt "
-               << event.attempt << ")";
+    return out << "request " << quotedText(event.requestId, 256) << " asks " << quotedText(event.modelId, 256)
+               << " beside " << quotedText(event.slow, 256) << " (attempt " << event.attempt << ")";
   }
 };
 

@@ -18,15 +18,15 @@ namespace lukhas {
 //
 // read(event, deltas)  appends what the event says; a fault ends the stream. Never throws, whatever the event
 //                      holds.
-// isComplete()         the model has said that it is finished: an end of the input is no failure from then on.
+// isComplete()         the model has said that it is finished: an end of the input is no failure then.
 // isDone()             nothing can follow.
 template <class R>
-concept StreamReader =
-    std::default_initializable<R> && requires(R& reader, const R& read, std::deque<ModelDelta>& deltas) {
-      { reader.read(SseEvent{}, deltas) } -> std::same_as<std::optional<ModelFault>>;
-      { read.isComplete() } -> std::same_as<bool>;
-      { read.isDone() } -> std::same_as<bool>;
-    };
+concept StreamReader = std::default_initializable<R> &&
+    requires(R& reader, const R& read, std::deque<ModelDelta>& deltas) {
+  { reader.read(SseEvent{}, deltas) } -> std::same_as<std::optional<ModelFault>>;
+  { read.isComplete() } -> std::same_as<bool>;
+  { read.isDone() } -> std::same_as<bool>;
+};
 
 // The bytes of a stream, whatever its protocol. Pieces may be cut anywhere.
 class StreamDecoder {

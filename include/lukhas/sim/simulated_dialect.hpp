@@ -89,9 +89,8 @@ class SimulatedEvents {
   }
   [[nodiscard]] std::string piece(std::string_view text) const {
     if (!anthropic_) return event(chunk({{"content", text}}));
-    return event({{"type", "content_block_delta"},
-                  {"index", 0},
-                  {"delta", {{"type", "text_delta"}, {"text", text}}}});
+    return event(
+        {{"type", "content_block_delta"}, {"index", 0}, {"delta", {{"type", "text_delta"}, {"text", text}}}});
   }
   [[nodiscard]] std::string end() const {
     if (anthropic_) {

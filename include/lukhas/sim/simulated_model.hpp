@@ -49,8 +49,8 @@ struct SimulatedAnswer {
 
 }  // namespace detail
 
-// A server of one protocol behind one address, OpenAI's unless told. Settings hold for requests that arrive from then on; all calls
-// give the model back, so that they can be chained.
+// A server of one protocol behind one address, OpenAI's unless told. Settings hold for requests that arrive
+// from then on; all calls give the model back, so that they can be chained.
 //
 //   world.addModel("http://first.test/v1").reply("hello").latency(1ms, 50ms);
 //   world.model("http://first.test/v1").failNext(3, 503);
@@ -78,7 +78,8 @@ class SimulatedModel {
     text_ = std::move(text);
     return *this;
   }
-  // The next `count` requests are answered with that status. `body`: empty for an error in the protocol's form.
+  // The next `count` requests are answered with that status. `body`: empty for an error in the protocol's
+  // form.
   SimulatedModel& failNext(std::size_t count, int status, std::vector<HttpHeader> headers = {},
                            std::string body = {}) {
     failures_ = {count, status, std::move(headers), std::move(body)};
@@ -274,7 +275,8 @@ class SimulatedModel {
       const nlohmann::json& content = detail::memberOf(message, "content");
       count += words(detail::textOf(content));
       if (!content.is_array()) continue;
-      for (const nlohmann::json& part : content) count += words(detail::textOf(detail::memberOf(part, "text")));
+      for (const nlohmann::json& part : content)
+        count += words(detail::textOf(detail::memberOf(part, "text")));
     }
     return count;
   }

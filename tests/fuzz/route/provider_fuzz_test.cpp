@@ -31,7 +31,9 @@ std::string streamOf(ModelProtocol protocol) {
 
 // Some bytes changed, left out, doubled, or put elsewhere.
 std::string mutated(std::string bytes, SplitMix& chance) {
-  const std::string_view spice = "\n\r\n\n:{}[]\",\\ \0\xFF\xEF\xBB\xBF" "data: event: error 0e-";
+  const std::string_view spice =
+      "\n\r\n\n:{}[]\",\\ \0\xFF\xEF\xBB\xBF"
+      "data: event: error 0e-";
   for (std::uint64_t changes = 1 + chance.below(8); changes > 0 && !bytes.empty(); --changes) {
     const std::size_t at = chance.below(bytes.size());
     const std::size_t length = std::min<std::size_t>(bytes.size() - at, 1 + chance.below(20));
@@ -145,7 +147,8 @@ json anyJson(SplitMix& chance, unsigned depth) {
     }
     default: {
       json object = json::object();
-      for (std::uint64_t left = chance.below(6); left > 0; --left) object[word()] = anyJson(chance, depth - 1);
+      for (std::uint64_t left = chance.below(6); left > 0; --left)
+        object[word()] = anyJson(chance, depth - 1);
       return object;
     }
   }

@@ -63,7 +63,8 @@ asio::awaitable<void> copy(asio::ip::tcp::socket& from, asio::ip::tcp::socket& t
 asio::awaitable<void> tunnels(Connection& connection) {
   const std::optional<ReceivedRequest> request = co_await connection.readRequest();
   if (!request || request->method != "CONNECT") co_return;
-  const auto port = static_cast<std::uint16_t>(std::stoi(request->target.substr(request->target.rfind(':') + 1)));
+  const auto port =
+      static_cast<std::uint16_t>(std::stoi(request->target.substr(request->target.rfind(':') + 1)));
   asio::ip::tcp::socket target(connection.socket().get_executor());
   const asio::ip::tcp::endpoint endpoint(asio::ip::address_v4::loopback(), port);
   co_await target.async_connect(endpoint, asio::use_awaitable);

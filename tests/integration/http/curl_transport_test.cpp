@@ -18,11 +18,13 @@ TEST_CASE("a request is sent as it is and nothing is added but the wish for gzip
   HttpRequest request(server.url("/v1/chat?x=%20y"), "{\"a\": 1}");
   request.headers = {{"Content-Type", "application/json"}, {"X-Empty", ""}, {"Accept", "text/plain"}};
   CHECK(client.answerTo(request).body ==
-        "POST /v1/chat?x=%20y\nAccept-Encoding: gzip\nContent-Type: application/json\nX-Empty: \nAccept: text/plain\n"
+        "POST /v1/chat?x=%20y\nAccept-Encoding: gzip\nContent-Type: application/json\nX-Empty: \nAccept: "
+        "text/plain\n"
         "Content-Length: 8\n\n{\"a\": 1}");
   HttpRequest bare(server.url());
   CHECK(client.answerTo(bare).body == "POST /\nAccept: */*\nAccept-Encoding: gzip\nContent-Length: 0\n\n");
-  CHECK(client.answerTo(lukhas::test::get(server.url())).body == "GET /\nAccept: */*\nAccept-Encoding: gzip\n\n");
+  CHECK(client.answerTo(lukhas::test::get(server.url())).body ==
+        "GET /\nAccept: */*\nAccept-Encoding: gzip\n\n");
 }
 
 TEST_CASE("any method goes with and without a body", "[http]") {

@@ -1,5 +1,5 @@
-// Everything that an endpoint can do to a request, over real sockets: in both protocols, whole and as a stream,
-// with a healthy model beside it and without.
+// Everything that an endpoint can do to a request, over real sockets: in both protocols, whole and as a
+// stream, with a healthy model beside it and without.
 #include <chrono>
 #include <exception>
 #include <memory>
@@ -41,7 +41,8 @@ struct Expected {
 const std::vector<Expected> table{
     {ModelMode::answers, {}, {}},
     {ModelMode::answers_compressed, {}, {}},
-    {ModelMode::stalls_before_headers, RouteErrc::attempt_timed_out, RouteErrc::attempt_timed_out, false, true},
+    {ModelMode::stalls_before_headers, RouteErrc::attempt_timed_out, RouteErrc::attempt_timed_out, false,
+     true},
     {ModelMode::stalls_midway, RouteErrc::attempt_timed_out, RouteErrc::attempt_timed_out, true, true},
     {ModelMode::drips, RouteErrc::attempt_timed_out, RouteErrc::attempt_timed_out, false, true},
     {ModelMode::resets, RouteErrc::connection_lost, RouteErrc::connection_lost},
@@ -144,7 +145,8 @@ Outcome run(ModelServer& faulty, const Case& which, bool hangs) {
     outcome.told += router.getMetrics().toJson().dump() + router.healthCheck().toJson().dump();
     CHECK(router.getMetrics().activeRequests == 0);
     // Whatever the endpoint still wanted to say: its connection is closed, and not only when the router goes.
-    if (hangs) CHECK(faulty.http().sees([](const ServerCounts& counts) { return counts.openConnections == 0; }));
+    if (hangs)
+      CHECK(faulty.http().sees([](const ServerCounts& counts) { return counts.openConnections == 0; }));
   }
   CHECK(faulty.http().sees([](const ServerCounts& counts) { return counts.openConnections == 0; }));
   return outcome;
@@ -225,9 +227,9 @@ TEST_CASE("each way in which a model asks to be left alone is understood", "[rou
       {"Retry-After: 0.01\r\n", true},
       {"retry-after-ms: 1.5\r\n", true},
       {"retry-after-ms: 2\r\nRetry-After: 3600\r\n", true},
-      {"Retry-After: -5\r\n", true},                              // not used
-      {"Retry-After: soon\r\n", true},                            // not used
-      {"Retry-After: Thu, 01 Jan 1970 00:00:00 GMT\r\n", true},   // over
+      {"Retry-After: -5\r\n", true},                             // not used
+      {"Retry-After: soon\r\n", true},                           // not used
+      {"Retry-After: Thu, 01 Jan 1970 00:00:00 GMT\r\n", true},  // over
       {"", true},
       {"Retry-After: 3600\r\n", false},
       {"Retry-After: Fri, 31 Dec 2100 23:59:59 GMT\r\n", false},

@@ -42,12 +42,15 @@ ModelFault fault(int status, const std::string& body) {
 TEST_CASE("a message is asked for as Anthropic's protocol wants it", "[route]") {
   const json context = json::parse(R"({"system": "Be brief.", "max_tokens": 100, "novelty": [1],
     "messages": [{"role": "user", "content": "Hello"}], "stream": true, "model": "other"})");
-  const ModelDescription model{
-      .id = "a", .url = "https://api.test/v1/", .protocol = lukhas::ModelProtocol::anthropic, .modelName = "claude"};
+  const ModelDescription model{.id = "a",
+                               .url = "https://api.test/v1/",
+                               .protocol = lukhas::ModelProtocol::anthropic,
+                               .modelName = "claude"};
   const auto request = AnthropicProvider::makeRequest(model, context);
   CHECK(request.method == "POST");
   CHECK(request.url == "https://api.test/v1/messages");
-  CHECK(lukhas::findHeader(request.headers, "anthropic-version") == std::optional<std::string_view>("2023-06-01"));
+  CHECK(lukhas::findHeader(request.headers, "anthropic-version") ==
+        std::optional<std::string_view>("2023-06-01"));
   CHECK_FALSE(lukhas::findHeader(request.headers, "x-api-key"));
   json expected = context;
   expected.erase("stream");
@@ -57,7 +60,8 @@ TEST_CASE("a message is asked for as Anthropic's protocol wants it", "[route]") 
   const auto streamed = AnthropicProvider::makeRequest(model, context, Delivery::stream);
   expected["stream"] = true;
   CHECK(json::parse(streamed.body) == expected);
-  CHECK(lukhas::findHeader(streamed.headers, "accept") == std::optional<std::string_view>("text/event-stream"));
+  CHECK(lukhas::findHeader(streamed.headers, "accept") ==
+        std::optional<std::string_view>("text/event-stream"));
 }
 
 TEST_CASE("the longest answer is named where the protocol demands it", "[route]") {
@@ -104,7 +108,8 @@ TEST_CASE("every prefix of an answer is refused", "[route]") {
 }
 
 TEST_CASE("an answer whose parts have other types is read without them", "[route]") {
-  const std::vector<json> others{nullptr, true, -1, 3U, 1.5, "text", json::array(), json::array({1}), json::object()};
+  const std::vector<json> others{nullptr,          true,          -1, 3U, 1.5, "text", json::array(),
+                                 json::array({1}), json::object()};
   for (const char* const name : {"usage", "stop_reason", "id", "model"}) {
     for (const json& other : others) {
       json body = goodAnswer();
@@ -136,7 +141,8 @@ TEST_CASE("Anthropic's errors say what they mean", "[route]") {
   CHECK(fault(500, body("api_error")).code == RouteErrc::model_failed);
   CHECK(fault(529, body("overloaded_error")).code == RouteErrc::model_failed);
   // An empty account is told with a 400: waiting does not help, but another model does.
-  const std::string empty = body("invalid_request_error", "Your credit balance is too low to access the API.");
+  const std::string empty =
+      body("invalid_request_error", "Your credit balance is too low to access the API.");
   CHECK(fault(400, empty).code == RouteErrc::quota_spent);
   CHECK(fault(500, empty).code == RouteErrc::model_failed);
   // Inside a 200 only the type is left.

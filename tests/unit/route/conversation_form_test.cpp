@@ -113,8 +113,8 @@ TEST_CASE("settings have their other names", "[route]") {
   CHECK(choice(R"("parallel_tool_calls": true)").is_null());
   // A tool without parameters takes an object; hints and unknown members are refused there, so left out.
   CHECK(with(("{" + tools + "}").c_str()).at("tools")[0].at("input_schema") == json{{"type", "object"}});
-  CHECK(with(R"({"seed": 1, "logit_bias": {}, "novelty": 2, "n": 1, "response_format": {"type": "text"}})").size() ==
-        1);
+  CHECK(with(R"({"seed": 1, "logit_bias": {}, "novelty": 2, "n": 1, "response_format": {"type": "text"}})")
+            .size() == 1);
 }
 
 TEST_CASE("the other way round too", "[route]") {
@@ -130,7 +130,7 @@ TEST_CASE("the other way round too", "[route]") {
   CHECK(choice(R"("tool_choice": {"type": "auto"})") == "auto");
   CHECK(choice(R"("tool_choice": {"type": "any"})") == "required");
   CHECK(choice(R"("tool_choice": {"type": "none"})") == "none");
-  CHECK(with(R"({"system": [{"type": "text", "text": "a", "cache_control": {}}, {"type": "text", "text": "b"}]})")
+  CHECK(with(R"({"system": [{"type": "text", "text": "a", "novelty": {}}, {"type": "text", "text": "b"}]})")
             .at("messages")[0]
             .at("content") == "a\n\nb");
   CHECK(with(R"({"top_k": 5, "thinking": {"type": "enabled"}, "novelty": 1})").size() == 1);
@@ -177,7 +177,8 @@ TEST_CASE("what would be an answer to another question is refused by name", "[ro
 }
 
 TEST_CASE("members of any other type do no harm", "[route]") {
-  const std::vector<json> others{nullptr, true, -1, 1.5, "text", json::array(), json::array({1}), json::object()};
+  const std::vector<json> others{nullptr,          true,          -1, 1.5, "text", json::array(),
+                                 json::array({1}), json::object()};
   for (const char* const source : {openAiConversation, anthropicConversation}) {
     const json conversation = json::parse(source);
     const json flat = conversation.flatten();

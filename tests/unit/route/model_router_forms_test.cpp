@@ -44,7 +44,9 @@ TEST_CASE("models of both protocols answer conversations of both forms, whole an
   for (const ModelProtocol form : {ModelProtocol::openai, anthropic}) {
     for (const ModelProtocol protocol : {ModelProtocol::openai, anthropic}) {
       RouterFixture f(0);
-      f.add("a", [&](ModelDescription& model) { model.protocol = protocol; }).speaks(protocol).reply("one two");
+      f.add("a", [&](ModelDescription& model) { model.protocol = protocol; })
+          .speaks(protocol)
+          .reply("one two");
       CHECK(ask(f, inForm(form)).text == "one two");
       const StreamEnding streamed = stream(f, inForm(form));
       CHECK(streamed.text == "one two");
@@ -107,7 +109,8 @@ TEST_CASE("a protocol that is not known is refused, for models and for requests"
 
 // A protocol of one's own: a request of one word, an answer of one word.
 struct PlainReader {
-  std::optional<lukhas::ModelFault> read(const lukhas::SseEvent& event, std::deque<lukhas::ModelDelta>& deltas) {
+  std::optional<lukhas::ModelFault> read(const lukhas::SseEvent& event,
+                                         std::deque<lukhas::ModelDelta>& deltas) {
     lukhas::ModelDelta delta;
     delta.text = event.data;
     deltas.push_back(std::move(delta));

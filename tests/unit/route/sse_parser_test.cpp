@@ -14,7 +14,8 @@ using lukhas::SseParser;
 using Events = std::vector<std::pair<std::string, std::string>>;
 
 bool feed(SseParser& parser, std::string_view bytes, Events& events) {
-  return parser.feed(bytes, [&events](const SseEvent& event) { events.emplace_back(event.name, event.data); });
+  return parser.feed(bytes,
+                     [&events](const SseEvent& event) { events.emplace_back(event.name, event.data); });
 }
 
 Events eventsOf(std::string_view bytes) {
@@ -55,8 +56,10 @@ TEST_CASE("an event without data, and one that is cut off, is none", "[route]") 
 }
 
 TEST_CASE("a byte order mark is skipped at the beginning, and only there", "[route]") {
-  CHECK(eventsOf("\xEF\xBB\xBF" "data: x\n\n") == Events{{"", "x"}});
-  CHECK(eventsOf("data: x\n\n\xEF\xBB\xBF" "data: y\n\ndata: z\n\n") == Events{{"", "x"}, {"", "z"}});
+  CHECK(eventsOf("\xEF\xBB\xBF"
+                 "data: x\n\n") == Events{{"", "x"}});
+  CHECK(eventsOf("data: x\n\n\xEF\xBB\xBF"
+                 "data: y\n\ndata: z\n\n") == Events{{"", "x"}, {"", "z"}});
 }
 
 TEST_CASE("how the bytes are cut makes no difference", "[route]") {

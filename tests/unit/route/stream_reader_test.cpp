@@ -87,9 +87,11 @@ constexpr std::string_view openAiStream =
     R"(data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c1","type":"function",)"
     R"("function":{"name":"map","arguments":""}}]}}]})"
     "\n\n"
-    R"(data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]}}]})"
+    R"(data: {"choices":[{"index":0,"delta":)"
+    R"({"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]}}]})"
     "\n\n"
-    R"(data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}},)"
+    R"(data: {"choices":[{"index":0,"delta":)"
+    R"({"tool_calls":[{"index":0,"function":{"arguments":":1}"}},)"
     R"({"index":1,"id":"c2","function":{"name":"sum","arguments":"{}"}}]}}]})"
     "\n\n"
     R"(data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]})"
@@ -126,20 +128,24 @@ constexpr std::string_view anthropicStream =
     R"("name":"map","input":{}}})"
     "\n\n"
     "event: content_block_delta\n"
-    R"(data: {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":""}})"
+    R"(data: {"type":"content_block_delta","index":2,)"
+    R"("delta":{"type":"input_json_delta","partial_json":""}})"
     "\n\n"
     "event: content_block_delta\n"
-    R"(data: {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"a\""}})"
+    R"(data: {"type":"content_block_delta","index":2,)"
+    R"("delta":{"type":"input_json_delta","partial_json":"{\"a\""}})"
     "\n\n"
     "event: content_block_delta\n"
-    R"(data: {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":":1}"}})"
+    R"(data: {"type":"content_block_delta","index":2,)"
+    R"("delta":{"type":"input_json_delta","partial_json":":1}"}})"
     "\n\n"
     "event: content_block_start\n"
     R"(data: {"type":"content_block_start","index":3,"content_block":{"type":"tool_use","id":"c2",)"
     R"("name":"sum","input":{}}})"
     "\n\n"
     "event: content_block_delta\n"
-    R"(data: {"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"{}"}})"
+    R"(data: {"type":"content_block_delta","index":3,)"
+    R"("delta":{"type":"input_json_delta","partial_json":"{}"}})"
     "\n\n"
     "event: message_delta\n"
     R"(data: {"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":5}})"
@@ -204,7 +210,8 @@ TEST_CASE("a stream that is cut off before its end is not complete", "[route]") 
 
 TEST_CASE("an error in the middle of a stream ends it with what it means", "[route]") {
   const Heard overloaded = anthropic(
-      "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Busy\"}}\n\n");
+      "event: error\ndata: "
+      "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Busy\"}}\n\n");
   CHECK(overloaded.fault == RouteErrc::model_failed);
   CHECK(overloaded.message == "Busy");
   CHECK(overloaded.deltas == 0);
@@ -215,7 +222,8 @@ TEST_CASE("an error in the middle of a stream ends it with what it means", "[rou
   CHECK(openai("data: {\"error\":null,\"choices\":[]}\n\n").fault == std::nullopt);
 }
 
-TEST_CASE("an event that is no JSON object breaks the stream, but for one whose name is not known", "[route]") {
+TEST_CASE("an event that is no JSON object breaks the stream, but for one whose name is not known",
+          "[route]") {
   for (const char* const data : {"<html>", "[1]", "7", "{\"a\":"}) {
     CHECK(openai(std::string("data: ") + data + "\n\n").fault == RouteErrc::invalid_reply);
     CHECK(anthropic(std::string("event: message_delta\ndata: ") + data + "\n\n").fault ==
@@ -225,9 +233,9 @@ TEST_CASE("an event that is no JSON object breaks the stream, but for one whose 
 }
 
 TEST_CASE("events of Anthropic's protocol without a name are told by their type", "[route]") {
-  const Heard heard = anthropic(
-      R"(data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"x"}})"
-      "\n\ndata: {\"type\":\"message_stop\"}\n\n");
+  const Heard heard =
+      anthropic(R"(data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"x"}})"
+                "\n\ndata: {\"type\":\"message_stop\"}\n\n");
   CHECK(heard.text == "x");
   CHECK(heard.done);
 }

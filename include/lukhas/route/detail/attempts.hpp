@@ -72,11 +72,11 @@ inline asio::awaitable<void> abandon(std::shared_ptr<RouterState> state, RouteCa
   }
 }
 
-// One attempt, and a second one beside it when the first has no answer after hedgeDelay. Both failed: nothing.
-[[nodiscard]] inline asio::awaitable<std::optional<Answered>> attemptHedged(std::shared_ptr<RouterState> state,
-                                                                            RouteCall& call, Delivery delivery,
-                                                                            ModelPlace place,
-                                                                            CircuitBreaker::Permit permit) {
+// One attempt, and a second one beside it when the first has no answer after hedgeDelay. Both failed:
+// nothing.
+[[nodiscard]] inline asio::awaitable<std::optional<Answered>> attemptHedged(
+    std::shared_ptr<RouterState> state, RouteCall& call, Delivery delivery, ModelPlace place,
+    CircuitBreaker::Permit permit) {
   const auto wakes = std::make_shared<WaitList>(state->environment);
   std::optional<TimePoint> hedgeAt = state->environment.after(state->options.hedgeDelay);
   RunningAttempts running;
@@ -91,9 +91,8 @@ inline asio::awaitable<void> abandon(std::shared_ptr<RouterState> state, RouteCa
       return std::any_of(all->begin(), all->end(), [](const auto& one) { return one->task.done(); });
     });
     const TimePoint now = state->environment.now();
-    const auto ended = std::find_if(running.begin(), running.end(), [now](const auto& one) {
-      return one->task.done() || one->limit <= now;
-    });
+    const auto ended = std::find_if(running.begin(), running.end(),
+                                    [now](const auto& one) { return one->task.done() || one->limit <= now; });
     if (ended == running.end()) {
       if (!hedgeAt || now < *hedgeAt) continue;
       hedgeAt.reset();

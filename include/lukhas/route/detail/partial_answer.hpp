@@ -18,7 +18,8 @@ namespace lukhas::detail {
 // Keeps at most so many bytes of text, of thinking, and of all calls of tools.
 class PartialAnswer {
  public:
-  explicit PartialAnswer(std::size_t maxBytes) : text_(maxBytes), thinking_(maxBytes), callBytesLeft_(maxBytes) {}
+  explicit PartialAnswer(std::size_t maxBytes)
+      : text_(maxBytes), thinking_(maxBytes), callBytesLeft_(maxBytes) {}
 
   void add(const ModelDelta& delta) {
     text_.add(delta.text);

@@ -33,12 +33,18 @@ namespace lukhas::detail {
     RouteErrc code;
   };
   constexpr Named known[] = {
-      {"rate_limit_error", RouteErrc::throttled},       {"rate_limit_exceeded", RouteErrc::throttled},
-      {"429", RouteErrc::throttled},                    {"invalid_request_error", RouteErrc::model_refused},
-      {"request_too_large", RouteErrc::model_refused},  {"400", RouteErrc::model_refused},
-      {"authentication_error", RouteErrc::access_refused}, {"permission_error", RouteErrc::access_refused},
-      {"401", RouteErrc::access_refused},               {"403", RouteErrc::access_refused},
-      {"not_found_error", RouteErrc::wrong_endpoint},   {"404", RouteErrc::wrong_endpoint},
+      {"rate_limit_error", RouteErrc::throttled},
+      {"rate_limit_exceeded", RouteErrc::throttled},
+      {"429", RouteErrc::throttled},
+      {"invalid_request_error", RouteErrc::model_refused},
+      {"request_too_large", RouteErrc::model_refused},
+      {"400", RouteErrc::model_refused},
+      {"authentication_error", RouteErrc::access_refused},
+      {"permission_error", RouteErrc::access_refused},
+      {"401", RouteErrc::access_refused},
+      {"403", RouteErrc::access_refused},
+      {"not_found_error", RouteErrc::wrong_endpoint},
+      {"404", RouteErrc::wrong_endpoint},
   };
   for (const Named& one : known) {
     if (fault.type == one.name || fault.providerCode == one.name) return one.code;
@@ -46,7 +52,8 @@ namespace lukhas::detail {
   return RouteErrc::model_failed;
 }
 
-// {"error": {"message", "type", "code"}}, {"error": "…"}, {"message": "…"}, {"detail": "…"}, or any other bytes.
+// {"error": {"message", "type", "code"}}, {"error": "…"}, {"message": "…"}, {"detail": "…"}, or any other
+// bytes.
 [[nodiscard]] inline ModelFault readFault(int status, const nlohmann::json& body, std::string_view text) {
   const nlohmann::json& error = memberOf(body, "error");
   const nlohmann::json& code = memberOf(error, "code");

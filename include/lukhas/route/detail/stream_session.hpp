@@ -98,8 +98,7 @@ class StreamSession {
     const std::shared_ptr<RouterState> state = state_;
     const bool ending = source_.stream->decoder->isDone();
     endAwaited_ = ending;
-    const Duration between =
-        ending ? abortGrace : Duration(source_.model->description.betweenTokensTimeout);
+    const Duration between = ending ? abortGrace : Duration(source_.model->description.betweenTokensTimeout);
     if (ending || !waitUntil_) waitUntil_ = std::min(state->environment.after(between), limit_);
     ChildTask<AttemptEnd> reading(state->environment, readPiece(source_.stream));
     const AbortableAttempt abortable(state, reading);

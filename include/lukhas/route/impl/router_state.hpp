@@ -185,7 +185,8 @@ inline ModelPlace RouterState::chooseHedge(RouteCall& call, const RoutedModel& r
   const TimePoint now = environment.now();
   const std::vector<RoutedModelPtr> models = capableModels(call.request, now);
   std::vector<RouteCandidate> candidates = candidatesOf(models, nullptr);
-  for (RouteCandidate& candidate : candidates) candidate.busy = candidate.busy || candidate.model == running.number;
+  for (RouteCandidate& candidate : candidates)
+    candidate.busy = candidate.busy || candidate.model == running.number;
   const std::optional<std::size_t> ready = call.machine.hedge(candidates, now);
   if (!ready || !budget_.tryTake(RetryCause::failure)) return {};
   ++models[*ready]->underWay;
@@ -268,8 +269,8 @@ inline void RouterState::announceHedge(const RouteCall& call, const RoutedModel&
     ++counters_.hedges;
     ++model.account.attempts;
   }
-  onHedge.emit(HedgeEvent{call.request.id(), slow.description.id, model.description.id,
-                          call.machine.attempts() + 2});
+  onHedge.emit(
+      HedgeEvent{call.request.id(), slow.description.id, model.description.id, call.machine.attempts() + 2});
 }
 
 inline void RouterState::countHedgeWin() {
