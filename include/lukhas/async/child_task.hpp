@@ -63,7 +63,7 @@ class ChildTask {
   [[nodiscard]] asio::awaitable<T> join() {
     const std::shared_ptr<State> state = state_;
     State* const shared = state.get();
-    (void)co_await state->finished.wait([shared] { return shared->isDone(); });
+    if (!shared->isDone()) (void)co_await state->finished.wait([shared] { return shared->isDone(); });
     co_return state->take();
   }
 
@@ -74,9 +74,11 @@ class ChildTask {
   [[nodiscard]] asio::awaitable<JoinResult> joinUntil(TimePoint deadline) {
     const std::shared_ptr<State> state = state_;
     State* const shared = state.get();
-    const WaitResult result =
-        co_await state->finished.waitUntil(deadline, [shared] { return shared->isDone(); });
-    if (result == WaitResult::timed_out) co_return JoinResult{};
+    if (!shared->isDone()) {  // a child may have ended within its own start: then no timer is needed
+      const WaitResult result =
+          co_await state->finished.waitUntil(deadline, [shared] { return shared->isDone(); });
+      if (result == WaitResult::timed_out) co_return JoinResult{};
+    }
     if constexpr (std::is_void_v<T>) {
       state->take();
       co_return true;

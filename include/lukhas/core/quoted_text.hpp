@@ -11,6 +11,8 @@
 namespace lukhas {
 
 [[nodiscard]] inline bool isUtf8(std::string_view text) {
+  const auto isAscii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+  if (std::all_of(text.begin(), text.end(), isAscii)) return true;
   try {
     (void)nlohmann::json(text).dump();
     return true;

@@ -30,7 +30,7 @@ struct AttemptEnd {
   AttemptFacts facts;
   std::optional<ModelReply> reply;  // only when the facts are a success
   std::string message;              // why not, in the model's or the transport's words, without the key
-  nlohmann::json details = nlohmann::json::object();  // what RouteErrc promises of this code
+  nlohmann::json details;           // what RouteErrc promises of this code; null: nothing
   std::optional<RefusedAttempt> refusal;
   std::string piece;                     // of a stream that goes on: what came; empty: its end
   std::shared_ptr<OpenedStream> stream;  // of a stream: only when its first content has come

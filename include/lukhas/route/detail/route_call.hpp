@@ -27,8 +27,8 @@ struct AttemptNote {
   std::error_code error;
   int status = 0;  // 0: there was no answer
   Duration took{};
-  std::string message;  // the model's or the transport's own words, bounded and without the key
-  nlohmann::json details = nlohmann::json::object();  // what RouteErrc promises of the code
+  std::string message;     // the model's or the transport's own words, bounded and without the key
+  nlohmann::json details;  // what RouteErrc promises of the code; null: nothing
 };
 
 struct RouteCall {
@@ -78,7 +78,7 @@ struct RouteCall {
     entry["status"] = note.status;
     entry["ms"] = toMilliseconds(note.took);
     if (!note.message.empty()) entry["message"] = note.message;
-    entry.update(note.details);
+    if (note.details.is_object()) entry.update(note.details);
     list.push_back(std::move(entry));
   }
   return list;
@@ -110,7 +110,7 @@ struct RouteCall {
   const bool byAttempt = !call.notes.empty() && call.notes.back().error == step.error;
   if (byAttempt) {
     details["modelId"] = call.notes.back().model;
-    details.update(call.notes.back().details);
+    if (call.notes.back().details.is_object()) details.update(call.notes.back().details);
   } else if (step.error == RouteErrc::overloaded) {
     details["maximum"] = options.maxQueued;
   }

@@ -108,13 +108,21 @@ inline void checkModel(const ModelDescription& model) {
   if (!model.modelName.empty()) requireName(who, "model.modelName", model.modelName);
 }
 
+namespace detail {
+
+[[noreturn]] inline void refuseRequest(const RouteRequest& request, std::string_view argument,
+                                       const std::string& rule) {
+  throw Error(
+      Errc::invalid_argument,
+      fmt::format("route request {}: {} {}", quotedText(request.id(), maxRouteIdBytes), argument, rule),
+      {{"argument", argument}, {"requestId", cleanText(request.id(), maxRouteIdBytes)}, {"allowed", rule}});
+}
+
+}  // namespace detail
+
 inline void checkRequest(const RouteRequest& request) {
-  const std::string shown = quotedText(request.id(), detail::maxRouteIdBytes);
-  const auto refuse = [&request, &shown](std::string_view argument, const std::string& rule) {
-    throw Error(Errc::invalid_argument, fmt::format("route request {}: {} {}", shown, argument, rule),
-                {{"argument", argument},
-                 {"requestId", cleanText(request.id(), detail::maxRouteIdBytes)},
-                 {"allowed", rule}});
+  const auto refuse = [&request](std::string_view argument, const std::string& rule) {
+    detail::refuseRequest(request, argument, rule);
   };
   if (!detail::isRouteId(request.id())) refuse("id", std::string("must be ") + detail::routeIdRule);
   const nlohmann::json& context = request.context();
