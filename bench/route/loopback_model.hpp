@@ -1,4 +1,5 @@
-// LoopbackModel: a model's endpoint in a process of its own, so that its time and memory are not the router's.
+// LoopbackModel: a model's endpoint in a process of its own, so that its time and memory are not the
+// router's.
 #pragma once
 
 #include <chrono>

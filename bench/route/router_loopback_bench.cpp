@@ -1,5 +1,5 @@
-// The router over real sockets: what it adds to a whole request, what a thousand streams cost, and what a dead
-// model costs those who are served by a healthy one.
+// The router over real sockets: what it adds to a whole request, what a thousand streams cost, and what a
+// dead model costs those who are served by a healthy one.
 #include <algorithm>
 #include <chrono>
 #include <memory>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <exception>
@@ -38,6 +39,9 @@ struct JournalOptions {
   // Records that wait for the disk, in bytes; one more is refused with JournalErrc::overloaded. 4 KiB to 1
   // GiB.
   std::size_t maxQueuedBytes = std::size_t{64} << 20U;
+  // How long a record that nobody waits for may lie in memory, so that it is written and synced together with
+  // one that somebody does wait for. Zero: it is written at once. 0 to 1 min.
+  Duration restTime = std::chrono::milliseconds(10);
 };
 
 struct JournalMetrics {
@@ -74,7 +78,8 @@ struct JournalMetrics {
 // appendDurable never takes its record back.
 //
 // Group commit. While one group is being synced, later records gather, and go to disk together next. Each
-// waiter is resumed once, on its own executor, in the order of the records.
+// waiter is resumed once, on its own executor, in the order of the records. A group in which nobody waits for
+// a record is put off for up to restTime: most of these records cost no sync of their own then.
 //
 // Failures. A failed write or sync poisons the journal: all who wait, and all later calls, get
 // JournalErrc::poisoned, nothing is tried again, and the next open decides from what is on disk. A full disk
@@ -108,8 +113,8 @@ class Journal {
   // Grows with each open; durable before open returns.
   [[nodiscard]] std::uint64_t epoch() const noexcept { return state_->epoch; }
 
-  // Queues a record and does not wait: it will be written with the next group. Nobody is told when that
-  // fails. `type` is 1 to 253.
+  // Queues a record and does not wait: it will be written with the next group, at the latest restTime after
+  // the queue was empty. Nobody is told when that fails. `type` is 1 to 253.
   void append(std::uint8_t type, Bytes payload) {
     requireUserType(type);
     state_->enqueue(type, std::move(payload), nullptr);
@@ -182,7 +187,8 @@ class Journal {
           disk(std::move(onDisk)),
           directory(std::move(path)),
           options(given),
-          idle(environment) {}
+          idle(environment),
+          urgent(environment) {}
 
     const Environment environment;
     const std::shared_ptr<Disk> disk;
@@ -197,8 +203,10 @@ class Journal {
     mutable std::mutex mutex;  // guards all below
     std::deque<Queued> queue;
     std::size_t queuedBytes = 0;
-    Tickets inFlight;  // of the group that is being written
-    Lsn nextLsn{1};    // of the next record that is appended
+    std::size_t awaitedRecords = 0;  // of the queue, those that somebody waits for
+    bool resting = false;            // the one who flushes waits for them
+    Tickets inFlight;                // of the group that is being written
+    Lsn nextLsn{1};                  // of the next record that is appended
     Lsn dropBelow{0};
     bool flushing = false;  // there is a FlushTurn
     bool closed = false;
@@ -207,7 +215,8 @@ class Journal {
     std::exception_ptr poison;
     JournalMetrics counters;
     LatencyHistogram syncTime;
-    WaitList idle;  // resumed when a turn ends
+    WaitList idle;    // resumed when a turn ends
+    WaitList urgent;  // resumed when the queue may rest no longer
 
     // Changed by the one who flushes (before the first turn: by open), who may therefore read them without
     // the mutex; others read them with it.
@@ -227,8 +236,11 @@ class Journal {
     void abandon(const std::exception_ptr& error);
     void shutDown();
 
+    void wakeFlushing();
+
     // With the mutex held.
     [[nodiscard]] bool canDrop() const;
+    [[nodiscard]] bool mayRest() const;
     [[nodiscard]] Tickets takeQueue();
 
     [[nodiscard]] std::string pathOf(std::uint64_t number) const {
@@ -245,6 +257,7 @@ class Journal {
   static asio::awaitable<void> closeState(std::shared_ptr<State> state);
   // impl/journal_flush.hpp
   static asio::awaitable<void> flush(FlushTurn turn);
+  static asio::awaitable<void> rest(std::shared_ptr<State> state);
   static asio::awaitable<void> writeGroup(std::shared_ptr<State> state);
   static asio::awaitable<bool> roll(std::shared_ptr<State> state);
   static asio::awaitable<Segment> reserveSegment(std::shared_ptr<State> state, std::uint64_t number,

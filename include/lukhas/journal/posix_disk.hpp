@@ -120,6 +120,14 @@ class PosixFile final : public File {
     auto job = [file = descriptor_] { file->syncData(); };
     co_await lane_->run(job);
   }
+  // One way to the lane and back instead of two.
+  asio::awaitable<void> writeDurably(std::uint64_t offset, Bytes data) override {
+    auto job = [file = descriptor_, offset, bytes = std::move(data)] {
+      file->write(offset, bytes);
+      file->syncData();
+    };
+    co_await lane_->run(std::move(job));
+  }
   asio::awaitable<std::uint64_t> size() override {
     auto job = [file = descriptor_] { return file->size(); };
     co_return co_await lane_->run(job);

@@ -18,6 +18,7 @@ inline std::shared_ptr<Journal::Ticket> Journal::State::enqueue(std::uint8_t typ
   const std::size_t segmentRoom = options.segmentBytes - SegmentHeader::size - sealSize;
   const std::size_t room = std::min<std::size_t>(segmentRoom, options.maxQueuedBytes);
   bool begin = false;
+  bool wake = false;
   {
     const std::lock_guard guard(mutex);
     if (closed) throw Error(JournalErrc::closed, fmt::format("journal '{}' is closed", directory));
@@ -36,11 +37,14 @@ inline std::shared_ptr<Journal::Ticket> Journal::State::enqueue(std::uint8_t typ
     }
     queue.push_back({type, std::move(payload), ticket});
     queuedBytes += size;
+    if (ticket) ++awaitedRecords;
     nextLsn.value += 1;
     ++counters.appends;
     begin = !std::exchange(flushing, true);
+    wake = resting && !mayRest();
   }
   if (begin) startFlushing();
+  if (wake) urgent.resumeAll();
   return ticket;
 }
 
@@ -52,6 +56,22 @@ inline void Journal::State::requestDrop(Lsn first) {
     begin = canDrop() && !std::exchange(flushing, true);
   }
   if (begin) startFlushing();
+  wakeFlushing();
+}
+
+// Nothing in the queue that somebody waits for, nothing else to do, and no reason to hurry.
+inline bool Journal::State::mayRest() const {
+  return awaitedRecords == 0 && !queue.empty() && queuedBytes <= options.maxQueuedBytes / 2 && !closed &&
+         !poison && !canDrop();
+}
+
+inline void Journal::State::wakeFlushing() {
+  bool wake = false;
+  {
+    const std::lock_guard guard(mutex);
+    wake = resting && !mayRest();
+  }
+  if (wake) urgent.resumeAll();
 }
 
 inline bool Journal::State::canDrop() const {
@@ -66,6 +86,7 @@ inline Journal::Tickets Journal::State::takeQueue() {
   }
   queue.clear();
   queuedBytes = 0;
+  awaitedRecords = 0;
   return tickets;
 }
 
@@ -131,6 +152,7 @@ inline void Journal::State::abandon(const std::exception_ptr& error) {
   settle(waiting, error);
   settle(queued, error);
   idle.close(error);
+  wakeFlushing();
 }
 
 inline void Journal::State::shutDown() {
@@ -171,6 +193,7 @@ inline asio::awaitable<void> Journal::closeState(std::shared_ptr<State> state) {
     const std::lock_guard guard(state->mutex);
     state->closed = true;
   }
+  state->wakeFlushing();
   while (!isDone()) (void)co_await state->idle.wait(isDone);
 
   std::unique_ptr<DirectoryLock> released;

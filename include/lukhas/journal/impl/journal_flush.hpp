@@ -65,6 +65,7 @@ inline asio::awaitable<void> Journal::flush(FlushTurn turn) {
   while (!turn.tryEnd()) {
     std::string failure;
     try {
+      co_await rest(state);
       co_await writeGroup(state);
     } catch (const std::exception& error) {
       failure = error.what();
@@ -72,6 +73,24 @@ inline asio::awaitable<void> Journal::flush(FlushTurn turn) {
     if (!failure.empty()) state->poisonWith(failure);
     co_await dropSegment(state);
   }
+}
+
+// Puts a group off in which nobody waits for a record. Whoever makes it urgent says so; what is missed between
+// the two looks at it is seen by the wait itself.
+inline asio::awaitable<void> Journal::rest(std::shared_ptr<State> state) {
+  State* const shared = state.get();
+  {
+    const std::lock_guard guard(state->mutex);
+    if (state->options.restTime == Duration::zero() || !state->mayRest()) co_return;
+    state->resting = true;
+  }
+  const TimePoint until = state->environment.after(state->options.restTime);
+  (void)co_await state->urgent.waitUntil(until, [shared] {
+    const std::lock_guard guard(shared->mutex);
+    return !shared->mayRest();
+  });
+  const std::lock_guard guard(state->mutex);
+  state->resting = false;
 }
 
 // What fits the segment, numbered and encoded. Empty when nothing is queued, or the first record does not
@@ -87,6 +106,7 @@ inline Journal::Group Journal::State::takeGroup() {
     group.last.value += 1;
     encodeRecord(group.bytes, uuid, queued.type, group.last, durable, queued.payload);
     if (queued.ticket) {
+      --awaitedRecords;
       queued.ticket->lsn = group.last;
       group.tickets.push_back(std::move(queued.ticket));
     }
@@ -112,8 +132,7 @@ inline asio::awaitable<void> Journal::writeGroup(std::shared_ptr<State> state) {
   }
   const std::uint64_t size = group.bytes.size();
   const TimePoint begin = state->environment.now();
-  co_await state->current.file->write(state->current.offset, std::move(group.bytes));
-  co_await state->current.file->sync();
+  co_await state->current.file->writeDurably(state->current.offset, std::move(group.bytes));
   {
     const std::lock_guard guard(state->mutex);
     state->current.offset += size;
@@ -149,8 +168,7 @@ inline asio::awaitable<bool> Journal::roll(std::shared_ptr<State> state) {
               std::move(details))));
     co_return false;
   }
-  co_await state->current.file->write(state->current.offset, std::move(seal));
-  co_await state->current.file->sync();
+  co_await state->current.file->writeDurably(state->current.offset, std::move(seal));
   co_await publish(state, next);
   co_return true;
 }
@@ -172,8 +190,7 @@ inline asio::awaitable<Journal::Segment> Journal::reserveSegment(std::shared_ptr
   try {
     segment.file = co_await state->disk->open(path, OpenMode::create);
     co_await segment.file->preallocate(state->options.segmentBytes);
-    co_await segment.file->write(0, std::move(encoded));
-    co_await segment.file->sync();
+    co_await segment.file->writeDurably(0, std::move(encoded));
   } catch (const Error&) {
     failure = std::current_exception();
   }

@@ -17,6 +17,7 @@ inline asio::awaitable<std::unique_ptr<Journal>> Journal::open(Environment envir
                                                                JournalOptions options) {
   requireOption("Journal", "segmentBytes", options.segmentBytes, 4096U, std::uint64_t{1} << 30U);
   requireOption("Journal", "maxQueuedBytes", options.maxQueuedBytes, 4096U, std::size_t{1} << 30U);
+  requireOption("Journal", "restTime", options.restTime, Duration::zero(), std::chrono::minutes(1));
   if (directory.empty()) directory = ".";
   auto state = std::make_shared<State>(environment, std::move(disk), std::move(directory), options);
   co_await state->disk->createDirectories(state->directory);
