@@ -75,8 +75,8 @@ inline asio::awaitable<void> Journal::flush(FlushTurn turn) {
   }
 }
 
-// Puts a group off in which nobody waits for a record. Whoever makes it urgent says so; what is missed between
-// the two looks at it is seen by the wait itself.
+// Puts a group off in which nobody waits for a record. Whoever makes it urgent says so; what is missed
+// between the two looks at it is seen by the wait itself.
 inline asio::awaitable<void> Journal::rest(std::shared_ptr<State> state) {
   State* const shared = state.get();
   {
