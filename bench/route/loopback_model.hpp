@@ -77,9 +77,11 @@ class LoopbackModel {
     const std::string whole = answer("application/json", R"({"choices":[{"message":{"role":"assistant",)"
                                                          R"("content":"Rhine, Elbe, Oder."},)"
                                                          R"("finish_reason":"stop"}]})");
-    const std::string beginning =
-        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-        "3b\r\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word \"}}]}\n\n\r\n";
+    const std::string word = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word \"}}]}\n\n";
+    const std::string beginning = fmt::format(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n{:x}\r\n{}\r\n",
+        word.size(), word);
     std::string input;
     try {
       socket.set_option(asio::ip::tcp::no_delay(true));
