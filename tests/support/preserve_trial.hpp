@@ -49,6 +49,8 @@ class PreserveTrial {
       options.disk = std::make_shared<MistakenDisk>(world.disk(), world.environment(), shape_.mistake);
     }
     options.journalSegmentBytes = 4096;
+    // A decision that is forgotten too early is mostly lost in memory together with that.
+    if (shape_.mistake == CoordinatorMistake::forgets_early) options.journalRestTime = Duration::zero();
     options.historyEntries = shape_.history;
     participants_ = ownParticipants();
     if (shape_.mistake == CoordinatorMistake::recovers_the_live) {

@@ -31,6 +31,10 @@ struct AtomicContextPreserverOptions {
   std::shared_ptr<Disk> disk = nullptr;
   // Size of one file of the log, whose space is reserved before it is used. 4 KiB to 1 GiB.
   std::uint64_t journalSegmentBytes = std::uint64_t{8} << 20U;
+  // How long the log keeps in memory that a transaction has ended, so that it is written together with the
+  // next decision: see JournalOptions::restTime. A crash in between only repeats commits, which are
+  // idempotent. 0 to 1 min.
+  Duration journalRestTime = std::chrono::milliseconds(10);
   // Part of each transaction's id, so that applications that share a participant keep apart. 1 to 64 of
   // [A-Za-z0-9._-].
   std::string nameSpace = "lukhas";
@@ -78,6 +82,7 @@ struct AtomicContextPreserverOptions {
     using namespace std::chrono_literals;
     constexpr const char* who = "AtomicContextPreserver";
     requireOptionRule(who, "journalDirectory", journalDirectory, !journalDirectory.empty(), "a path");
+    requireOption(who, "journalRestTime", journalRestTime, 0ms, 1min);
     requireOptionRule(who, "nameSpace", nameSpace, TransactionId::isName(nameSpace),
                       "1 to 64 of [A-Za-z0-9._-]");
     requireOption(who, "openTimeout", openTimeout, 1ms, 1h);

@@ -150,7 +150,8 @@ inline asio::awaitable<void> startIn(PreserverStatePtr state) {
   try {
     std::shared_ptr<Disk> disk = state->options.disk;
     if (!disk) disk = std::make_shared<PosixDisk>(state->environment);
-    const JournalOptions options{.segmentBytes = state->options.journalSegmentBytes};
+    const JournalOptions options{.segmentBytes = state->options.journalSegmentBytes,
+                                 .restTime = state->options.journalRestTime};
     std::string directory = state->options.journalDirectory;
     std::unique_ptr<Journal> journal =
         co_await Journal::open(state->environment, std::move(disk), std::move(directory), options);
