@@ -158,9 +158,13 @@ class CacheEntryRef {
   }
   CacheEntryRef(CacheEntryRef&& other) noexcept
       : entry_(std::exchange(other.entry_, nullptr)), memory_(other.memory_) {}
-  CacheEntryRef& operator=(CacheEntryRef other) noexcept {
-    std::swap(entry_, other.entry_);
-    std::swap(memory_, other.memory_);
+  // Two, and not one that takes its argument by value: of `ref = {}` in a template, clang 16 never destroys
+  // that argument.
+  CacheEntryRef& operator=(const CacheEntryRef& other) noexcept { return *this = CacheEntryRef(other); }
+  CacheEntryRef& operator=(CacheEntryRef&& other) noexcept {
+    CacheEntryRef taken(std::move(other));
+    std::swap(entry_, taken.entry_);
+    std::swap(memory_, taken.memory_);
     return *this;
   }
   ~CacheEntryRef() { drop(entry_, memory_); }
