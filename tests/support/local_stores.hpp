@@ -25,7 +25,8 @@ class LocalStores {
   using DiskFactory = std::function<std::shared_ptr<Disk>(const Environment&)>;
 
   // The disks of journal and directory; left out: the system's.
-  explicit LocalStores(std::string folder, const DiskFactory& ofJournal = {}, const DiskFactory& ofFiles = {})
+  explicit LocalStores(std::string folder, const DiskFactory& ofJournal = {}, const DiskFactory& ofFiles = {},
+                       Duration journalRestTime = std::chrono::milliseconds(10))
       : folder_(std::move(folder)),
         sqlite(SqliteParticipant::open("sqlite", folder_ + "/contexts.db")),
         files(DirectoryParticipant::open("files", folder_ + "/files",
@@ -34,6 +35,7 @@ class LocalStores {
     options.journalDirectory = folder_ + "/journal";
     if (ofJournal) options.disk = ofJournal(environment());
     options.journalSegmentBytes = std::uint64_t{64} << 10U;
+    options.journalRestTime = journalRestTime;
     options.recoveryInterval = std::chrono::milliseconds(50);
     preserver = std::make_unique<AtomicContextPreserver>(Environment(io.get_executor()), std::move(options));
   }

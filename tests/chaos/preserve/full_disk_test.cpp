@@ -249,7 +249,8 @@ TEST_CASE("a log that becomes read-only ends in an unknown outcome that the next
   bool unknown = false;
   {
     std::shared_ptr<FailingDisk> disk;
-    LocalStores stores(directory / "data", failingDisk(disk));
+    // What rests in memory goes with the next decision, so that it is this that meets the disk's failure.
+    LocalStores stores(directory / "data", failingDisk(disk), {}, std::chrono::minutes(1));
     stores.run(loseTheLog(stores, *disk, kept, unknown));
     CHECK(unknown);
   }
