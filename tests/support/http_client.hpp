@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -16,6 +17,15 @@
 #include "support/catch.hpp"
 
 namespace lukhas::test {
+
+// Whatever proxies the machine has: tests name their own.
+inline const bool withoutProxies = [] {
+  for (const char* const name :
+       {"http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY", "no_proxy", "NO_PROXY"}) {
+    ::unsetenv(name);
+  }
+  return true;
+}();
 
 struct HttpAnswer {
   int status = 0;
