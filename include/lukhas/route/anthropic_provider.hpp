@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <fmt/format.h>
@@ -48,13 +49,9 @@ struct AnthropicProvider {
   }
 
   static ModelAnswer readAnswer(int status, std::string_view text) {
-    nlohmann::json body = detail::parseOutsideJson(text);
-    if (status < 200 || status >= 300) return detail::readFault(status, body, text);
-    if (!body.is_object()) {
-      return detail::unreadable(body.is_discarded() ? "the answer is not JSON, or is cut off"
-                                                    : "the answer is not a JSON object");
-    }
-    if (!detail::memberOf(body, "error").is_null()) return detail::readFault(status, body, text);
+    std::variant<nlohmann::json, ModelFault> read = detail::readObject(status, text);
+    if (ModelFault* const fault = std::get_if<ModelFault>(&read)) return std::move(*fault);
+    nlohmann::json& body = std::get<nlohmann::json>(read);
     const nlohmann::json& content = detail::memberOf(body, "content");
     if (!content.is_array()) return detail::unreadable("the answer has no content");
     std::string words;

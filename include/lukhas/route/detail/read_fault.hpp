@@ -3,6 +3,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 
 #include <nlohmann/json.hpp>
 
@@ -73,6 +75,16 @@ namespace lukhas::detail {
   ModelFault fault;
   fault.message = why;
   return fault;
+}
+
+// The answer as an object, or why it is none: what every protocol asks before it looks for its own members.
+[[nodiscard]] inline std::variant<nlohmann::json, ModelFault> readObject(int status, std::string_view text) {
+  nlohmann::json body = parseOutsideJson(text);
+  if (status < 200 || status >= 300) return readFault(status, body, text);
+  if (body.is_discarded()) return unreadable("the answer is not JSON, or is cut off");
+  if (!body.is_object()) return unreadable("the answer is not a JSON object");
+  if (!memberOf(body, "error").is_null()) return readFault(status, body, text);
+  return body;
 }
 
 }  // namespace lukhas::detail
