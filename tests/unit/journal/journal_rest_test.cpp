@@ -62,6 +62,20 @@ TEST_CASE("one that somebody waits for takes those that rest with it", "[journal
   });
 }
 
+TEST_CASE("nobody who waits for a record waits for the rest time", "[journal]") {
+  inJournal(
+      [](SimulatedPlace& place, JournalPtr& journal) -> asio::awaitable<void> {
+        for (const bool othersRest : {true, false}) {
+          if (othersRest) journal->append(1, toBytes("a"));
+          co_await place.environment().sleepFor(1ms);
+          const lukhas::TimePoint began = place.environment().now();
+          (void)co_await journal->appendDurable(1, toBytes("b"));
+          CHECK(place.environment().now() - began < 30s);
+        }
+      },
+      {.segmentBytes = 4096, .maxQueuedBytes = 4096, .restTime = 1min});
+}
+
 TEST_CASE("a queue that is half full rests no longer", "[journal]") {
   inJournal([](SimulatedPlace& place, JournalPtr& journal) -> asio::awaitable<void> {
     const Lsn first = journal->nextLsn();
